@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// May a frame of a changed function go on in the new body? (design 2, point 4; findings-safety, Frames)
+#pragma once
+
+#include "diff/diff.h"
+
+enum frame_verdict {
+	FRAME_SAME,	 // function did not change: same instruction index
+	FRAME_NOTHING_LEFT, // everything reachable from here is identical: goes on at the twin
+	FRAME_PREFIX,	 // the difference lies ahead; what is live here was made by identical instructions
+	FRAME_WAIT,	 // must return first
+};
+
+struct frame_judgement {
+	enum frame_verdict verdict;
+	vaddr_t new_pc;	  // where it goes on, unless FRAME_WAIT
+	char reason[160]; // for FRAME_WAIT: what stands in the way, with the instruction or register named
+};
+
+// Judges a frame of old function `old_func` whose pc is `pc` (a vaddr of OLD). `exact` says that pc is
+// the next instruction (innermost frame, interrupted frame) and not a return address. cfi_equal tells
+// whether OLD at pc and NEW at new_pc have the same CFA rule and saved registers; it is called once with
+// the candidate. Allocates; the update asks for every call site of a changed function before the stop.
+typedef bool (*cfi_equal_fn)(vaddr_t old_pc, vaddr_t new_pc, void *arg);
+
+struct err *frame_judge(const struct diff *d, uint32_t old_func, vaddr_t pc, bool exact,
+			cfi_equal_fn cfi_equal, void *arg, struct frame_judgement *ret) must_check;
