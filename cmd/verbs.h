@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The verbs, one line each; the table is in main.c.
+#pragma once
+
+#include "cmd/cmd.h"
+
+extern const struct verb verb_explain;

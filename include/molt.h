@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// libmolt: moves a running, unmodified Linux process into a new build of its program.
+//
+// Every function returns a report, or NULL only when there is no memory. The report says
+// how it ended (verdict), why (code, reason, object) and the figures; the caller frees it
+// with molt_report_free(). The library prints nothing, never ends the process and keeps
+// no global state; different processes may be updated from different threads at the same
+// time.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MOLT_API __attribute__((visibility("default")))
+
+// How a call ended; the values are the exit codes of molt(1).
+enum molt_verdict {
+	MOLT_DONE = 0,
+	MOLT_INTERNAL =
+		1, // a bug of molt, no memory, or a system call that failed unexpectedly
+	MOLT_USAGE = 2,	  // an argument makes no sense
+	MOLT_REFUSED = 3, // molt will not do it; the target was not touched
+	MOLT_BUSY = 4,	  // not quiescent in time; the target was not touched, try again
+	MOLT_PERMISSION = 5, // a permission or capability is missing
+	MOLT_ROLLED_BACK =
+		6, // it failed inside the stop, all was put back; the target is healthy
+	MOLT_LOST = 7,	      // the target died
+	MOLT_CORRUPT = 8,     // an input file is damaged
+	MOLT_UNSUPPORTED = 9, // kernel or host lacks something
+};
+
+// Functions of NEW by what changed. `imm_only`: only immediates such as __LINE__;
+// `ref_only`: only what they refer to, such as a string.
+struct molt_functions {
+	size_t same, imm_only, ref_only, code, added, removed;
+};
+
+struct molt_report {
+	enum molt_verdict verdict;
+	// For every verdict but MOLT_DONE: a stable code (molt_explain) or NULL, one line
+	// in lower case without full stop, and the function, type, file or thread it is
+	// about, or NULL.
+	const char *code;
+	char *reason, *object;
+
+	pid_t pid;
+	char comm[16];
+	unsigned generation; // the program it runs now: 0 is the one it started with
+	char old_build_id[65], new_build_id[65]; // hex, empty when the file has none
+	unsigned threads;
+	struct molt_functions functions;
+	double stop_us;	   // critical stop: first thread stopped to last thread released
+	double stop2_us;   // stops of single threads before and after it, summed
+	double total_ms;   // the whole call
+	unsigned attempts; // how often it stopped the process until it was quiescent
+
+	// Remarks for the user, one line each: variables that keep a conflicting value,
+	// members renamed, functions that go on in their old body, the call path that was
+	// in the way (MOLT_BUSY).
+	char **notes;
+	size_t n_notes;
+};
+
+// All zero is the default for every field; leave out what you do not need:
+//   struct molt_update_options opt = { .wait_seconds = 10 };
+struct molt_update_options {
+	double wait_seconds; // how long to wait for quiescence; 0: 5 seconds
+	const char *at; // update when this function returns, or NULL for the first quiet
+			// moment
+	const char *const
+		*keep_old; // functions whose active frames may go on in their old body
+	size_t n_keep_old;
+	const char *debug_dir; // looked into first for separate debug files, or NULL
+	bool allow_holes; // take new structure members that fill a hole or tail padding
+	bool dry_run;	  // check everything on the running process and stop nothing
+	// Told in one line each time the work enters another phase; may be NULL.
+	void (*progress)(void *arg, const char *text);
+	void *arg;
+};
+
+// Compares two program files. The report has build-ids, counts of functions, and as notes
+// the names of those that changed. MOLT_REFUSED, MOLT_CORRUPT: a file is no program.
+MOLT_API struct molt_report *molt_diff(const char *old_path, const char *new_path,
+				       const char *debug_dir);
+
+// What molt_update would do and refuse, looked at on the running process without stopping
+// it.
+MOLT_API struct molt_report *molt_plan(pid_t pid, const char *new_path,
+				       const struct molt_update_options *opt);
+
+// Moves the process into the program at new_path. `opt` may be NULL.
+MOLT_API struct molt_report *molt_update(pid_t pid, const char *new_path,
+					 const struct molt_update_options *opt);
+
+// The generation of a process and the build-id of the program it runs now (new_build_id)
+// and of the one it started with (old_build_id).
+MOLT_API struct molt_report *molt_status(pid_t pid);
+
+MOLT_API void molt_report_free(struct molt_report *report);
+
+// What a code means and what to do about it; false when the code is unknown. The strings
+// are static.
+MOLT_API bool molt_explain(const char *code, const char **title, const char **meaning,
+			   const char **remedy);
+
+// "0.1.0"
+MOLT_API const char *molt_version(void);
+
+#ifdef __cplusplus
+}
+#endif

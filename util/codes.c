@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The table of codes; see codes.h. scripts/check-codes compares it with the codes in the
+// source.
+#include "util/codes.h"
+
+#include <string.h>
+
+#include "util/vec.h"
+
+static const struct code_text table[] = {
+	// The files.
+	{"not-elf", "the file is no ELF file",
+	 "molt compares and loads ELF executables. A script or a wrapper is none.",
+	 "Give the program itself, not the script that starts it."},
+	{"wrong-arch", "the program is for another architecture",
+	 "Both programs have to be 64-bit x86 (x86-64, little endian).",
+	 "Give a build for the machine that the process runs on."},
+	{"not-executable", "the ELF file is no program",
+	 "It is an object file, a core or a debug file without code; a process cannot "
+	 "run it.",
+	 "Link it, or give the executable beside it. A debug file is named with "
+	 "--debug."},
+	{"corrupt-elf", "the ELF file is damaged",
+	 "A table of the file points outside of it: it was truncated or overwritten.",
+	 "Build or install it again; 'readelf -a FILE' shows what is left."},
+	{"non-pie", "the program is linked to fixed addresses",
+	 "Code that is not position independent holds absolute 32-bit addresses that "
+	 "cannot be "
+	 "found with certainty, so its data references cannot be redirected.",
+	 "Build with -fPIE -pie (the default of Debian's gcc), or keep the relocations "
+	 "in the file "
+	 "with -Wl,--emit-relocs."},
+	{"static-exe", "the program is statically linked",
+	 "A static executable has no ld.so bookkeeping that an update could carry on.",
+	 "Link it dynamically."},
+	{"stripped", "no symbols for the part that changed",
+	 "Functions and variables were paired by shape, and a pair that the update "
+	 "depends on is not "
+	 "certain.",
+	 "Give the debug file with --debug DIR, or install the -dbgsym package of both "
+	 "versions."},
+	{"no-debug-info", "no debug information, so types cannot be judged",
+	 "Whether the layout of a structure changed is seen only in DWARF. Going on "
+	 "without it "
+	 "could corrupt data without any message.",
+	 "Build both programs with -g, or give their debug files with --debug DIR."},
+
+	// The process.
+	{"pid-gone", "there is no such process",
+	 "The pid does not exist, or the process ended while molt looked at it.",
+	 "Look the pid up again (pidof, systemctl show -p MainPID)."},
+	{"zombie", "the process has ended already",
+	 "It is a zombie that waits for its parent to collect it; it has no memory any "
+	 "more.",
+	 "Start the program anew."},
+	{"kernel-thread", "it is a kernel thread", "A kernel thread has no program.",
+	 "Give the pid of a program."},
+	{"self", "molt cannot update itself",
+	 "The process given is the molt that runs, or one of its parents' stops would "
+	 "stop it.",
+	 "Give the pid of the server."},
+	{"already-traced", "another program traces the process",
+	 "Only one tracer (debugger, strace, another molt) can stop a process. The "
+	 "message names "
+	 "its pid.",
+	 "Detach the tracer and try again."},
+	{"not-64-bit", "the process runs 32-bit code",
+	 "molt updates 64-bit x86 processes only.", "Use a 64-bit build of the program."},
+	{"no-permission", "molt may not trace the process",
+	 "The kernel denies it: another user's process, the Yama sysctl, or a missing "
+	 "capability. "
+	 "The message names which.",
+	 "Run molt as root or with CAP_SYS_PTRACE; if kernel.yama.ptrace_scope is 3, the "
+	 "host "
+	 "forbids it until it reboots. 'molt doctor' shows what this host allows."},
+	{"seccomp", "the process's system call filter forbids what the update needs",
+	 "The target has a seccomp filter that would kill it for a call molt makes "
+	 "inside of it "
+	 "(clone, mmap, mprotect, futex, rt_sigprocmask, exit).",
+	 "Allow these calls in the filter, or run molt with CAP_SYS_ADMIN, so that the "
+	 "filter can be "
+	 "suspended for molt's own calls."},
+	{"busy", "another molt works on the process",
+	 "An update of this process is under way or was not finished.",
+	 "Wait for it to end. 'molt status PID' shows the state of the process."},
+	{"not-the-program", "the process does not run the program that OLD is",
+	 "What the process runs is not the file molt found for it, or NEW is another "
+	 "program than "
+	 "the one that runs.",
+	 "Give the file the process was started from; after a package upgrade molt reads "
+	 "the deleted "
+	 "file through /proc by itself."},
+	{"text-changed", "the running code is not the file's code",
+	 "The text in memory differs from the file: a debugger's breakpoint, another "
+	 "live patch, or a "
+	 "file that was overwritten in place. Its symbols cannot be trusted.",
+	 "Remove the breakpoint or the other patch; if the file was overwritten, give "
+	 "the original."},
+	{"data-changed", "data changed between the check and the write",
+	 "A word that the update was about to write does not have the value it was read "
+	 "with.",
+	 "Nothing was written. Try again."},
+
+	// Types and variables.
+	{"type-shifted", "a member of a structure moved",
+	 "Live data has the old layout; the new code would read other bytes than those "
+	 "meant.",
+	 "Restart the program, or move the new member to the end or into a hole of the "
+	 "structure."},
+	{"type-grown", "a structure grew",
+	 "Objects that exist have room for the old layout only; the new code would write "
+	 "behind "
+	 "their end.",
+	 "Restart the program, or put the new member into padding of the structure."},
+	{"type-shrunk", "a structure became smaller",
+	 "Arrays and embedded objects that exist have the old size; the new code would "
+	 "step through "
+	 "them with the new one.",
+	 "Restart the program, or keep the structure's size."},
+	{"type-meaning", "the same bytes mean something else now",
+	 "An enumerator changed its value or a member its type: values that are stored "
+	 "in memory "
+	 "would be read as something else.",
+	 "Restart the program, or give new enumerators the values behind the last old "
+	 "one."},
+	{"type-hole", "a new member fills a hole of a structure",
+	 "The layout of all other members is the same, but in objects that exist the new "
+	 "member has "
+	 "whatever the padding held, mostly 0.",
+	 "If the new code can live with that, allow it with --allow-holes."},
+	{"var-type", "a variable changed its type",
+	 "The stored value would be read as another type.",
+	 "Restart the program, or keep the variable and add another with the new type."},
+	{"var-resized", "a variable changed its size and cannot be moved",
+	 "There is no room where it is, and pointers to it exist that molt cannot all "
+	 "find.",
+	 "Restart the program, or keep its size."},
+	{"var-vanished", "a variable with state is gone",
+	 "The new program has no variable that the value could live on in; it was "
+	 "removed, renamed or "
+	 "its source file was renamed.",
+	 "Keep its name and file, or restart the program."},
+	{"tls-changed", "the layout of thread-local variables changed",
+	 "Each thread's block has the old layout and cannot grow.",
+	 "Keep the thread-local variables as they are, or restart the program."},
+	{"copy-reloc", "a variable of a library would be copied into the program",
+	 "The new program has a COPY relocation the old one has not: the library would "
+	 "go on with "
+	 "its own copy, the program with another.",
+	 "Build with -fPIE and without -mno-direct-extern-access tricks, so that the "
+	 "variable is "
+	 "reached through the GOT."},
+
+	// The program as a whole.
+	{"constructor", "the new program has another constructor",
+	 "Constructors run before main; in a process that runs already nobody calls the "
+	 "new one.",
+	 "Restart the program, or call its work from a function that runs later."},
+	{"needed-added", "the new program needs another library",
+	 "The library is not loaded in the process.",
+	 "Restart the program, or load the library with dlopen."},
+	{"ifunc", "an indirect function changed",
+	 "The choice that its resolver makes cannot be carried over.",
+	 "Restart the program."},
+	{"icf", "functions that were one are different now",
+	 "The linker had folded equal functions into one address. Their bodies differ "
+	 "now, and a "
+	 "stored pointer does not tell which of them was meant.",
+	 "Link without --icf=all (--icf=safe is fine)."},
+	{"chained-without-record",
+	 "the process was updated, but its record cannot be read",
+	 "An earlier update left a record of where each variable and function lives; it "
+	 "is missing or "
+	 "was made by another version of molt.",
+	 "Use the molt that made the first update, or restart the program."},
+
+	// Code and memory.
+	{"no-room", "no free address range near the program",
+	 "The new image has to lie within 2 GB of the old one, and no hole is large "
+	 "enough.",
+	 "Restart the program; if it maps huge areas near its text, limit those."},
+	{"short-function", "a changed function is too short for the jump to its new body",
+	 "There is no room for a jump, neither in it nor in the padding around it.",
+	 "Restart the program, or build with -falign-functions=16."},
+	{"ambiguous-ref", "a reference on the boundary of two objects",
+	 "An address in changed code is the end of one object and the start of the next; "
+	 "the two "
+	 "would live at different places, and nothing decides which is meant.",
+	 "Rebuild without -fsection-anchors or with -fno-toplevel-reorder, or keep both "
+	 "objects' "
+	 "sizes."},
+
+	// The moment.
+	{"not-quiescent", "a thread stayed inside changed code",
+	 "Some thread was in a changed function (or called from one) the whole time. The "
+	 "message has "
+	 "its call path.",
+	 "Nothing was changed: try again with a longer --wait. For a loop that never "
+	 "returns, like "
+	 "main, and may go on in its old body, use --keep-old FUNC."},
+	{"unwind-failed", "a thread's stack cannot be walked",
+	 "Without complete unwind information molt cannot tell which functions are "
+	 "active in the "
+	 "thread.",
+	 "Build hand-written assembly with CFI directives; try again if the thread was "
+	 "in such code "
+	 "by chance."},
+	{"keep-old-unsafe", "a function cannot go on in its old body",
+	 "The function named by --keep-old relies on something a new function does "
+	 "differently: a "
+	 "register that gcc's -fipa-ra knew to be untouched, or another layout.",
+	 "Leave the function out of --keep-old, or build with -fno-ipa-ra."},
+	{"fault", "a fault that was asked for",
+	 "MOLT_FAULT in the environment names a point at which molt fails on purpose, "
+	 "for tests.",
+	 "Unset MOLT_FAULT."},
+};
+
+const struct code_text *code_at(size_t i)
+{
+	return i < ARRAY_SIZE(table) ? &table[i] : NULL;
+}
+
+const struct code_text *code_find(const char *code)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		if (strcmp(table[i].code, code) == 0)
+			return &table[i];
+	return NULL;
+}
