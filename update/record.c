@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Packing and finding the generation record; see record.h.
+#include "update/record.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "process/memory.h"
+#include "util/cleanup.h"
+
+enum {
+	RECORD_VERSION = 1,
+	RECORD_MAX = 64 << 20,
+	RECORD_MAX_IMAGES = 1 << 16,
+};
+
+static const char record_magic[8] = "moltrec";
+
+struct packed_header {
+	char magic[8];
+	uint32_t version;
+	uint32_t state;
+	uint32_t generation;
+	uint32_t n_images;
+	uint64_t size; // of everything, header included
+	uint64_t text_hash;
+	uint64_t base;
+	uint64_t n_homes, n_canonicals, n_aliases;
+	uint64_t strings_size;
+	uint64_t checksum; // of all that follows the header
+};
+
+struct packed_image {
+	uint32_t generation, path, build_id, pad; // offsets into the strings
+	uint64_t base, span, time;
+};
+
+const size_t record_state_offset = offsetof(struct packed_header, state);
+
+void record_deinit(struct record *r)
+{
+	vec_for_each (it, &r->images) {
+		free(it->path);
+		free(it->build_id);
+	}
+	vec_free(&r->images);
+	layout_deinit(&r->layout);
+}
+
+static uint64_t checksum(const uint8_t *p, size_t n)
+{
+	uint64_t h = 0xcbf29ce484222325; // FNV-1a
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ p[i]) * 0x100000001b3;
+	return h;
+}
+
+struct err *record_pack(const struct record *r, void **ret, size_t *size)
+{
+	struct packed_header h = {
+		.version = RECORD_VERSION,
+		.state = RECORD_PREPARED,
+		.generation = r->generation,
+		.n_images = (uint32_t)r->images.n,
+		.text_hash = r->text_hash,
+		.base = r->layout.base,
+		.n_homes = r->layout.homes.n,
+		.n_canonicals = r->layout.canonicals.n,
+		.n_aliases = r->layout.aliases.n,
+	};
+	memcpy(h.magic, record_magic, sizeof(h.magic));
+	vec_for_each (im, &r->images)
+		h.strings_size += strlen(im->path) + strlen(im->build_id) + 2;
+	size_t images = r->images.n * sizeof(struct packed_image);
+	size_t homes = r->layout.homes.n * sizeof(struct home);
+	size_t canon = r->layout.canonicals.n * sizeof(struct canonical);
+	size_t alias = r->layout.aliases.n * sizeof(struct entry_alias);
+
+	h.size = sizeof(h) + images + homes + canon + alias + h.strings_size;
+	*size = (h.size + 4095) & ~(size_t)4095;
+	uint8_t *block = calloc(1, *size);
+	if (!block)
+		return err_nomem();
+	uint8_t *p = block + sizeof(h);
+	char *strings = (char *)(p + images + homes + canon + alias);
+	uint32_t at = 0;
+	vec_for_each (im, &r->images) {
+		struct packed_image pi = {.generation = im->generation, .base = im->base,
+					  .span = im->span, .time = im->time};
+
+		pi.path = at;
+		strcpy(strings + at, im->path);
+		at += (uint32_t)strlen(im->path) + 1;
+		pi.build_id = at;
+		strcpy(strings + at, im->build_id);
+		at += (uint32_t)strlen(im->build_id) + 1;
+		memcpy(p, &pi, sizeof(pi));
+		p += sizeof(pi);
+	}
+	if (homes)
+		memcpy(p, r->layout.homes.v, homes);
+	if (canon)
+		memcpy(p + homes, r->layout.canonicals.v, canon);
+	if (alias)
+		memcpy(p + homes + canon, r->layout.aliases.v, alias);
+	h.checksum = checksum(block + sizeof(h), h.size - sizeof(h));
+	memcpy(block, &h, sizeof(h));
+	*ret = block;
+	return NULL;
+}
+
+static struct err *corrupt(const char *what)
+{
+	return err_with(err_new(ERR_CORRUPT, "generation record is damaged: %s", what),
+			"record-corrupt", what);
+}
+
+static struct err *copy_list(void **v, size_t *n, size_t *cap, const uint8_t **p, uint64_t count,
+			     size_t elem)
+{
+	if (!vec_reserve_(v, 0, cap, elem, count))
+		return err_nomem();
+	if (count)
+		memcpy(*v, *p, count * elem);
+	*n = count;
+	*p += count * elem;
+	return NULL;
+}
+
+static struct err *unpack_images(const struct packed_header *h, const uint8_t **p,
+				 const char *strings, struct record *ret)
+{
+	for (uint32_t i = 0; i < h->n_images; i++, *p += sizeof(struct packed_image)) {
+		struct packed_image pi;
+
+		memcpy(&pi, *p, sizeof(pi));
+		if (pi.path >= h->strings_size || pi.build_id >= h->strings_size)
+			return corrupt("string offset");
+		struct record_image im = {.generation = pi.generation, .base = pi.base,
+					  .span = pi.span, .time = pi.time};
+		im.path = strdup(strings + pi.path);
+		im.build_id = strdup(strings + pi.build_id);
+		struct err *e = im.path && im.build_id ? vec_push(&ret->images, im) : err_nomem();
+		if (e) {
+			free(im.path);
+			free(im.build_id);
+			return e;
+		}
+	}
+	return NULL;
+}
+
+// Total size of the lists after the header, with every overflow caught; false when it does not fit.
+static bool sizes_fit(const struct packed_header *h, uint64_t size)
+{
+	uint64_t sum = sizeof(*h), part;
+	const uint64_t counts[] = {h->n_images, h->n_homes, h->n_canonicals, h->n_aliases,
+				   h->strings_size};
+	const uint64_t elems[] = {sizeof(struct packed_image), sizeof(struct home),
+				  sizeof(struct canonical), sizeof(struct entry_alias), 1};
+
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
+		if (__builtin_mul_overflow(counts[i], elems[i], &part) ||
+		    __builtin_add_overflow(sum, part, &sum))
+			return false;
+	return sum == h->size && sum <= size && h->n_images <= RECORD_MAX_IMAGES;
+}
+
+struct err *record_unpack(const void *block, size_t size, struct record *ret,
+			  enum record_state *state)
+{
+	struct packed_header h;
+	const uint8_t *p = (const uint8_t *)block + sizeof(h);
+
+	if (size < sizeof(h))
+		return corrupt("too short");
+	memcpy(&h, block, sizeof(h));
+	if (memcmp(h.magic, record_magic, sizeof(h.magic)))
+		return corrupt("magic");
+	if (h.version != RECORD_VERSION)
+		return err_with(err_new(ERR_UNSUPPORTED,
+					"generation record has version %u, this molt knows %d",
+					h.version, RECORD_VERSION),
+				"record-version", NULL);
+	if (!sizes_fit(&h, size) || !h.n_images || !h.strings_size)
+		return corrupt("sizes");
+	if (checksum(p, h.size - sizeof(h)) != h.checksum)
+		return corrupt("checksum");
+	const char *strings = (const char *)block + h.size - h.strings_size;
+	if (strings[h.strings_size - 1])
+		return corrupt("unterminated string");
+	ret->generation = h.generation;
+	ret->text_hash = h.text_hash;
+	ret->layout.base = h.base;
+	*state = h.state;
+	TRY(unpack_images(&h, &p, strings, ret));
+	struct layout *l = &ret->layout;
+	TRY(copy_list((void **)&l->homes.v, &l->homes.n, &l->homes.cap, &p, h.n_homes,
+		      sizeof(struct home)));
+	TRY(copy_list((void **)&l->canonicals.v, &l->canonicals.n, &l->canonicals.cap, &p,
+		      h.n_canonicals, sizeof(struct canonical)));
+	return copy_list((void **)&l->aliases.v, &l->aliases.n, &l->aliases.cap, &p, h.n_aliases,
+			 sizeof(struct entry_alias));
+}
+
+struct err *record_find(pid_t pid, const struct maps *maps, struct record *ret, taddr_t *addr,
+			uint64_t *len, bool *found)
+{
+	*found = false;
+	vec_for_each (m, &maps->v) {
+		struct record r = {0};
+		enum record_state state = 0;
+
+		if (strncmp(m->path, "/memfd:" RECORD_NAME, strlen("/memfd:" RECORD_NAME)))
+			continue;
+		uint64_t size = m->end - m->start;
+		if (size > RECORD_MAX)
+			return corrupt("size");
+		_cleanup_free_ void *block = malloc(size);
+		if (!block)
+			return err_nomem();
+		TRY(mem_read(pid, m->start, block, size));
+		struct err *e = record_unpack(block, size, &r, &state);
+		if (e) {
+			record_deinit(&r);
+			return e;
+		}
+		if (state != RECORD_LIVE || (*found && r.generation < ret->generation)) {
+			record_deinit(&r);
+			continue;
+		}
+		if (*found)
+			record_deinit(ret);
+		*ret = r;
+		*addr = m->start;
+		*len = size;
+		*found = true;
+	}
+	return NULL;
+}

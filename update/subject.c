@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Opening a process as the subject of an update; see subject.h.
+#include "update/subject.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "util/cleanup.h"
+
+enum { PAGE = 4096 };
+
+void subject_deinit(struct subject *s)
+{
+	if (s->has_links)
+		link_list_deinit(&s->links);
+	record_deinit(&s->record);
+	module_closep(&s->old);
+	maps_deinit(&s->maps);
+	process_closep(&s->process);
+}
+
+struct err *subject_read(const struct subject *s, vaddr_t addr, void *buf, size_t len)
+{
+	return mem_read(s->process->pid, layout_data(&s->record.layout, addr), buf, len);
+}
+
+struct err *subject_check_program(const struct module *m, const char *role)
+{
+	if (!m->has_dynamic || (!m->has_interp && !m->needed.n))
+		return err_refuse("static-exe", m->path, "%s program %s is statically linked", role,
+				  m->path);
+	if (m->type == ET_EXEC || !m->pie)
+		return err_refuse("non-pie", m->path,
+				  "%s program %s is not position independent: build it with "
+				  "-fPIE -pie",
+				  role, m->path);
+	if (module_stripped(m))
+		return err_refuse("stripped", m->path,
+				  "%s program %s has no symbols: give its separate debug file "
+				  "with --debug DIR",
+				  role, m->path);
+	return NULL;
+}
+
+// The path by which to read the running program: its own path while that is still the same file, else the
+// kernel's link, which also reaches a file that was deleted or replaced.
+static void exe_path(const struct process *p, char *buf, size_t size)
+{
+	char link[64];
+	struct stat by_name, running;
+
+	snprintf(link, sizeof(link), "/proc/%d/exe", p->pid);
+	if (p->exe && !stat(p->exe, &by_name) && !stat(link, &running) &&
+	    by_name.st_dev == running.st_dev && by_name.st_ino == running.st_ino)
+		snprintf(buf, size, "%s", p->exe);
+	else
+		snprintf(buf, size, "%s", link);
+}
+
+// Load bias of the executable in generation 0: the first mapping of the file whose inode /proc/PID/exe has.
+static struct err *find_base(struct subject *s, taddr_t *ret)
+{
+	char link[64];
+	struct stat st;
+
+	snprintf(link, sizeof(link), "/proc/%d/exe", s->process->pid);
+	if (stat(link, &st))
+		return err_sys(errno, "cannot look at %s", link);
+	vec_for_each (seg, &s->old->segments) {
+		if (seg->type != PT_LOAD)
+			continue;
+		uint64_t off = seg->offset & ~(uint64_t)(PAGE - 1);
+
+		vec_for_each (m, &s->maps.v) {
+			if (m->ino != st.st_ino || m->offset != off)
+				continue;
+			*ret = m->start - (seg->addr & ~(uint64_t)(PAGE - 1));
+			return NULL;
+		}
+		break;
+	}
+	return err_refuse("not-the-program", s->process->exe,
+			  "process %d does not map its executable %s", s->process->pid,
+			  s->process->exe);
+}
+
+static struct err *text_differs(const struct subject *s, taddr_t addr)
+{
+	const struct symbol *sym =
+		module_symbol_at(s->old, addr - subject_base(s), 1u << STT_FUNC);
+
+	return err_refuse("text-changed", sym ? sym->name : NULL,
+			  "the running text of %s differs from %s at 0x%lx%s%s: a debugger's "
+			  "breakpoint, another live patch, or not the file it was started from",
+			  s->process->comm, s->old->path, addr, sym ? " in " : "",
+			  sym ? sym->name : "");
+}
+
+// Generation 0: read-only segments must be the file's, byte by byte.
+static struct err *check_text_of_file(const struct subject *s)
+{
+	vec_for_each (seg, &s->old->segments) {
+		if (seg->type != PT_LOAD || (seg->flags & PF_W) || !seg->filesz)
+			continue;
+		_cleanup_free_ uint8_t *live = malloc(seg->filesz);
+		const uint8_t *file = module_bytes(s->old, seg->addr, seg->filesz);
+		if (!live)
+			return err_nomem();
+		if (!file)
+			return err_with(err_new(ERR_CORRUPT, "%s is truncated", s->old->path),
+					"corrupt-elf", s->old->path);
+		TRY(mem_read(s->process->pid, subject_base(s) + seg->addr, live, seg->filesz));
+		for (uint64_t i = 0; i < seg->filesz; i++)
+			if (live[i] != file[i])
+				return text_differs(s, subject_base(s) + seg->addr + i);
+	}
+	return NULL;
+}
+
+uint64_t image_text_hash(const struct module *m, const uint8_t *buf, uint64_t span)
+{
+	uint64_t h = 0xcbf29ce484222325;
+
+	vec_for_each (seg, &m->segments) {
+		if (seg->type != PT_LOAD || !(seg->flags & PF_X))
+			continue;
+		for (uint64_t i = seg->addr; i < seg->addr + seg->filesz && i < span; i++)
+			h = (h ^ buf[i]) * 0x100000001b3;
+	}
+	return h;
+}
+
+// Later generations: the executable segments must hash to what molt wrote.
+static struct err *check_text_of_record(const struct subject *s)
+{
+	_cleanup_free_ uint8_t *live = calloc(1, s->old->span);
+
+	if (!live)
+		return err_nomem();
+	vec_for_each (seg, &s->old->segments)
+		if (seg->type == PT_LOAD && (seg->flags & PF_X))
+			TRY(mem_read(s->process->pid, subject_base(s) + seg->addr,
+				     live + seg->addr, seg->filesz));
+	if (image_text_hash(s->old, live, s->old->span) != s->record.text_hash)
+		return text_differs(s, subject_base(s));
+	return NULL;
+}
+
+static struct err *open_generation_zero(struct subject *s, const char *debug_dir)
+{
+	char path[PATH_MAX];
+	struct record_image im = {0};
+
+	exe_path(s->process, path, sizeof(path));
+	TRY(err_wrap(module_open(path, debug_dir, &s->old), "running program"));
+	TRY(subject_check_program(s->old, "running"));
+	TRY(find_base(s, &im.base));
+	im.span = s->old->span;
+	im.path = strdup(s->process->exe);
+	im.build_id = strdup(s->old->build_id);
+	struct err *e = im.path && im.build_id ? vec_push(&s->record.images, im) : err_nomem();
+	if (e) {
+		free(im.path);
+		free(im.build_id);
+		return e;
+	}
+	s->record.layout.base = im.base;
+	return check_text_of_file(s);
+}
+
+// The file of a later generation may be found by the path it was taken from or by /proc/PID/exe; its
+// build-id decides.
+static struct err *open_recorded(struct subject *s, const char *debug_dir)
+{
+	const struct record_image *im = &s->record.images.v[s->record.images.n - 1];
+	char link[64];
+
+	snprintf(link, sizeof(link), "/proc/%d/exe", s->process->pid);
+	const char *paths[] = {im->path, link};
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		struct err *e = module_open(paths[i], debug_dir, &s->old);
+
+		if (!e && *im->build_id && !strcmp(s->old->build_id, im->build_id)) {
+			TRY(subject_check_program(s->old, "running"));
+			return check_text_of_record(s);
+		}
+		err_free(e);
+		module_closep(&s->old);
+		s->old = NULL;
+	}
+	return err_refuse("not-the-program", im->path,
+			  "the program of generation %u (build-id %s) is no longer at %s",
+			  s->record.generation, im->build_id, im->path);
+}
+
+struct err *subject_open(pid_t pid, const char *debug_dir, struct subject *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	TRY(process_open(pid, &ret->process));
+	TRY(maps_read(pid, &ret->maps));
+	TRY(record_find(pid, &ret->maps, &ret->record, &ret->record_addr, &ret->record_len,
+			&ret->recorded));
+	if (ret->recorded)
+		TRY(open_recorded(ret, debug_dir));
+	else
+		TRY(open_generation_zero(ret, debug_dir));
+	TRY(link_list_read(pid, subject_base(ret), ret->old, &ret->links));
+	ret->has_links = true;
+	return NULL;
+}
