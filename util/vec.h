@@ -37,6 +37,6 @@ bool vec_reserve_(void **v, size_t n, size_t *cap, size_t size, size_t more);
 	} while (0)
 
 #define vec_for_each(it, vec) \
-	for (__typeof__((vec)->v) it = (vec)->v; it < (vec)->v + (vec)->n; it++)
+	for (__typeof__((vec)->v + 0) it = (vec)->v; it < (vec)->v + (vec)->n; it++)
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
