@@ -62,6 +62,7 @@ struct section {
 	uint64_t flags; // SHF_*
 	vaddr_t addr;
 	uint64_t size, offset, entsize;
+	uint32_t name_index, link, info; // sh_name, sh_link, sh_info
 };
 
 struct fde { // one function range of .eh_frame
@@ -72,6 +73,7 @@ struct fde { // one function range of .eh_frame
 struct module {
 	char *path;	  // as given to module_open
 	char *debug_path; // the separate debug file in use, or NULL
+	char *debug_rejected; // why a debug file that was found is not used (another build-id), or NULL
 	int fd;
 	uint8_t *map; // the whole file, read-only
 	size_t map_size;
@@ -102,6 +104,15 @@ struct module {
 	vaddr_t init_array, fini_array;
 	uint64_t init_array_size, fini_array_size;
 	vaddr_t dynamic; // vaddr of PT_DYNAMIC, 0 when none
+	uint64_t dynamic_size;
+
+	// Private to elf/: the files' views, and what makes the lookups quick.
+	struct image *image, *debug_image;
+	void *strings;		     // arena of names that are not in the files as they are
+	VEC(const char *) versions;  // by index of .gnu.version
+	VEC(vaddr_t) reach;	     // highest end of symbols[0..i]
+	VEC(uint32_t) by_name;	     // open hash of symbols, index + 1
+	VEC(struct section) alloc_sections; // with SHF_ALLOC, sorted by addr
 };
 
 // Opens and checks an ELF file. debug_dir (or NULL) is looked into first for its debug file.
