@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Dynamic relocations: DT_RELA, DT_JMPREL and the packed DT_RELR.
+#include <stdlib.h>
 #include <string.h>
 
 #include "elf/image.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // .symtab and .dynsym, with files, versions, and the indices that make lookups quick.
+#include <stdlib.h>
 #include <string.h>
 
 #include "elf/dynamic.h"
