@@ -7,20 +7,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "include/molt.h"
 #include "util/error.h"
 
-// Exit codes, as in molt(1), EXIT STATUS. cmd/exit.c alone maps kinds of errors to them.
+// Exit codes, as in molt(1), EXIT STATUS. They are the verdicts of the library.
 enum exit_code {
-	DONE = 0,
-	FAILED_INTERNAL = 1,
-	FAILED_USAGE = 2,
-	REFUSED = 3,	 // the target was not touched
-	FAILED_BUSY = 4, // not quiescent in time, target not touched: try again
-	FAILED_PERMISSION = 5,
-	ROLLED_BACK = 6, // target healthy
-	TARGET_LOST = 7,
-	INPUT_CORRUPT = 8,
-	UNSUPPORTED = 9, // kernel or host lacks something
+	DONE = MOLT_DONE,
+	FAILED_INTERNAL = MOLT_INTERNAL,
+	FAILED_USAGE = MOLT_USAGE,
+	REFUSED = MOLT_REFUSED,
+	FAILED_BUSY = MOLT_BUSY,
+	FAILED_PERMISSION = MOLT_PERMISSION,
+	ROLLED_BACK = MOLT_ROLLED_BACK,
+	TARGET_LOST = MOLT_LOST,
+	INPUT_CORRUPT = MOLT_CORRUPT,
+	UNSUPPORTED = MOLT_UNSUPPORTED,
 };
 
 struct verb {
@@ -28,8 +29,8 @@ struct verb {
 	const char *summary;  // one line of `molt --help`
 	const char *synopsis; // what follows `molt NAME` in the usage: "[-v] [--json] OLD
 			      // NEW"
-	const char *help;     // further lines of `molt NAME --help`, mostly options; ends
-			      // with a newline
+	const char *help; // further lines of `molt NAME --help`, mostly options; ends
+			  // with a newline
 	// argv[0] is "molt NAME", so that getopt_long's own messages read well. Returns
 	// an exit code.
 	int (*run)(const struct verb *verb, int argc, char **argv);

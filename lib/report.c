@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Making and freeing reports; see report.h and molt.h.
+#include "lib/report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum molt_verdict report_verdict(enum err_kind kind)
+{
+	switch (kind) {
+	case ERR_USAGE:
+		return MOLT_USAGE;
+	case ERR_REFUSED:
+		return MOLT_REFUSED;
+	case ERR_BUSY:
+		return MOLT_BUSY;
+	case ERR_PERM:
+		return MOLT_PERMISSION;
+	case ERR_ROLLED_BACK:
+		return MOLT_ROLLED_BACK;
+	case ERR_LOST:
+		return MOLT_LOST;
+	case ERR_CORRUPT:
+		return MOLT_CORRUPT;
+	case ERR_UNSUPPORTED:
+		return MOLT_UNSUPPORTED;
+	case ERR_INTERNAL:
+	case ERR_SYSTEM:
+	case ERR_NOMEM:
+		break;
+	}
+	return MOLT_INTERNAL;
+}
+
+struct molt_report *report_new(pid_t pid)
+{
+	struct molt_report *r = calloc(1, sizeof(*r));
+
+	if (r)
+		r->pid = pid;
+	return r;
+}
+
+void report_fail(struct molt_report *r, struct err *e)
+{
+	if (!e)
+		return;
+	free(r->reason);
+	free(r->object);
+	r->verdict = report_verdict(e->kind);
+	r->code = e->code;
+	r->reason = strdup(e->message);
+	r->object = e->object ? strdup(e->object) : NULL;
+	err_free(e);
+}
+
+struct err *report_note(struct molt_report *r, const char *fmt, ...)
+{
+	va_list ap;
+	char *text;
+	char **grown = reallocarray(r->notes, r->n_notes + 1, sizeof(*r->notes));
+
+	if (!grown)
+		return err_nomem();
+	r->notes = grown;
+	va_start(ap, fmt);
+	int len = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (len < 0)
+		return err_nomem();
+	r->notes[r->n_notes++] = text;
+	return NULL;
+}
+
+void molt_report_free(struct molt_report *r)
+{
+	if (!r)
+		return;
+	for (size_t i = 0; i < r->n_notes; i++)
+		free(r->notes[i]);
+	free(r->notes);
+	free(r->reason);
+	free(r->object);
+	free(r);
+}
