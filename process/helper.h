@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// A helper thread inside the target makes molt's system calls there (findings-safety.md, Protocol 1-4).
-// Made by one injected clone(CLONE_VM|CLONE_SIGHAND|CLONE_THREAD) into one thread, which restores itself
-// by moves; the helper has its own descriptor table, blocked signals and ends by itself if the tool dies.
+// A helper thread inside the target makes molt's system calls there (findings-safety.md,
+// Protocol 1-4). Made by one injected clone(CLONE_VM|CLONE_SIGHAND|CLONE_THREAD) into one
+// thread, which restores itself by moves; the helper has its own descriptor table,
+// blocked signals and ends by itself if the tool dies.
 #pragma once
 
 #include "process/process.h"
 
 struct helper;
 
-// Starts it. Stops one thread (any that is at a safe place) for the injection. `near` is an address the
-// helper's own code page is put close to (within 2 GB), so that gates can be reached by rel32.
+// Starts it. Stops one thread (any that is at a safe place) for the injection. `near` is
+// an address the helper's own code page is put close to (within 2 GB), so that gates can
+// be reached by rel32.
 struct err *helper_start(struct process *p, taddr_t near, struct helper **ret) must_check;
 
-// One system call in the target. The kernel's -errno comes back in *ret; an error means that the target
-// or the helper is gone.
-struct err *helper_syscall(struct helper *h, long nr, const uint64_t args[6], int64_t *ret) must_check;
+// One system call in the target. The kernel's -errno comes back in *ret; an error means
+// that the target or the helper is gone.
+struct err *helper_syscall(struct helper *h, long nr, const uint64_t args[6],
+			   int64_t *ret) must_check;
 
 struct syscall_req {
 	long nr;
@@ -22,24 +25,29 @@ struct syscall_req {
 	int64_t ret;
 };
 // Several, in order; stops at the first that fails (ret < 0) and says which in *done.
-struct err *helper_syscalls(struct helper *h, struct syscall_req *reqs, size_t n, size_t *done) must_check;
+struct err *helper_syscalls(struct helper *h, struct syscall_req *reqs, size_t n,
+			    size_t *done) must_check;
 
-// Calls a function in the target (IFUNC resolver, redo log) on the helper's own small stack, the helper's
-// FS being that of a thread of the target. *ret gets rax. If it takes longer than timeout_ns: error.
+// Calls a function in the target (IFUNC resolver, redo log) on the helper's own small
+// stack, the helper's FS being that of a thread of the target. *ret gets rax. If it takes
+// longer than timeout_ns: error.
 struct err *helper_call(struct helper *h, taddr_t func, uint64_t arg, uint64_t timeout_ns,
 			uint64_t *ret) must_check;
 
 // Convenience: mmap, munmap, mprotect with an error that names the range.
-struct err *helper_mmap(struct helper *h, taddr_t addr, uint64_t len, int prot, int flags, int fd,
-			uint64_t off, taddr_t *ret) must_check;
+struct err *helper_mmap(struct helper *h, taddr_t addr, uint64_t len, int prot, int flags,
+			int fd, uint64_t off, taddr_t *ret) must_check;
 struct err *helper_munmap(struct helper *h, taddr_t addr, uint64_t len) must_check;
-struct err *helper_mprotect(struct helper *h, taddr_t addr, uint64_t len, int prot) must_check;
+struct err *helper_mprotect(struct helper *h, taddr_t addr, uint64_t len,
+			    int prot) must_check;
 
 // A memfd created in the target (helper's private table) and opened by the tool too.
-struct err *helper_memfd(struct helper *h, const char *name, int *rfd, int *fd) must_check;
+struct err *helper_memfd(struct helper *h, const char *name, int *rfd,
+			 int *fd) must_check;
 
 pid_t helper_tid(const struct helper *h);
 
-// Ends the helper thread, unmaps its code page unless keep_code (gates may still be in use).
+// Ends the helper thread, unmaps its code page unless keep_code (gates may still be in
+// use).
 void helper_stop(struct helper *h);
 void helper_stopp(struct helper **h);

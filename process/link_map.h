@@ -7,10 +7,10 @@
 #include "process/memory.h"
 
 struct link_entry {
-	taddr_t addr; // of the struct link_map
-	taddr_t base; // l_addr
-	taddr_t dynamic; // l_ld
-	char *name;   // l_name; "" for the executable
+	taddr_t addr;	     // of the struct link_map
+	taddr_t base;	     // l_addr
+	taddr_t dynamic;     // l_ld
+	char *name;	     // l_name; "" for the executable
 	struct module *file; // opened lazily
 };
 
@@ -20,11 +20,15 @@ struct link_list {
 	pid_t pid;
 };
 
-// Reads r_debug of the executable whose load bias is `base` and whose PT_DYNAMIC is at `dynamic`.
-struct err *link_list_read(pid_t pid, taddr_t base, const struct module *exe, struct link_list *ret) must_check;
+// Reads r_debug of the executable whose load bias is `base` and whose PT_DYNAMIC is at
+// `dynamic`.
+struct err *link_list_read(pid_t pid, taddr_t base, const struct module *exe,
+			   struct link_list *ret) must_check;
 void link_list_deinit(struct link_list *l);
 
-// Finds a definition as ld.so would: name and version, first module of the list that has it (`skip_exe`
-// leaves out the executable). *is_ifunc: the value is a resolver to be called. False when undefined.
-struct err *link_lookup(struct link_list *l, const char *name, const char *version, bool skip_exe,
-			taddr_t *ret, bool *is_ifunc, bool *found) must_check;
+// Finds a definition as ld.so would: name and version, first module of the list that has
+// it (`skip_exe` leaves out the executable). *is_ifunc: the value is a resolver to be
+// called. False when undefined.
+struct err *link_lookup(struct link_list *l, const char *name, const char *version,
+			bool skip_exe, taddr_t *ret, bool *is_ifunc,
+			bool *found) must_check;

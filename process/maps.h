@@ -27,7 +27,9 @@ struct err *maps_read(pid_t pid, struct maps *ret) must_check;
 void maps_deinit(struct maps *m);
 const struct mapping *maps_at(const struct maps *m, taddr_t addr);
 
-// Finds a free, page-aligned range of `size` bytes so that every byte of it is within reach (int32) of
-// every byte of [lo, hi). The one nearest below `lo` is preferred, then above hi; `guard` bytes are kept
-// free on both sides. 0 when there is none. Never below vm.mmap_min_addr, never over the stack's gap.
-taddr_t maps_find_hole(const struct maps *m, taddr_t lo, taddr_t hi, uint64_t size, uint64_t guard);
+// Finds a free, page-aligned range of `size` bytes so that every byte of it is within
+// reach (int32) of every byte of [lo, hi). The one nearest below `lo` is preferred, then
+// above hi; `guard` bytes are kept free on both sides. 0 when there is none. Never below
+// vm.mmap_min_addr, never over the stack's gap.
+taddr_t maps_find_hole(const struct maps *m, taddr_t lo, taddr_t hi, uint64_t size,
+		       uint64_t guard);

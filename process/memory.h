@@ -14,7 +14,8 @@ struct mem_range {
 	size_t len;
 };
 
-// Reads all or fails, naming the address. Uses process_vm_readv, and /proc/PID/mem where that is denied.
+// Reads all or fails, naming the address. Uses process_vm_readv, and /proc/PID/mem where
+// that is denied.
 struct err *mem_read(pid_t pid, taddr_t addr, void *buf, size_t len) must_check;
 // Many ranges with few system calls (IOV_MAX at a time).
 struct err *mem_read_many(pid_t pid, const struct mem_range *r, size_t n) must_check;
