@@ -10,7 +10,6 @@
 #include "util/vec.h"
 
 static const struct verb *const verbs[] = {
-	&verb_doctor,
 	&verb_explain,
 };
 

@@ -4,5 +4,4 @@
 
 #include "cmd/cmd.h"
 
-extern const struct verb verb_doctor;
 extern const struct verb verb_explain;
