@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Named fault points; see fault.h. A new point is one row here and one call where it belongs.
+#include "process/fault.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/vec.h"
+
+static const struct fault_info table[] = {
+	{"commit-mapped", "the control area is mapped, nothing uses it yet"},
+	{"prepare-intent", "pages to make writable are recorded, none is changed"},
+	{"prepare-done", "pages are writable and private"},
+	{"before-verify", "stopped; the log is written, no old byte is verified yet"},
+	{"in-gates", "stopped; the first thread is sent to its gate, the others are not"},
+	{"after-gates-set", "stopped; all threads are at their gates, undecided"},
+	{"after-decision", "stopped; decided, no byte is written yet"},
+	{"after-redo", "stopped; the log is executed, registers are not restored"},
+	{"before-undo", "stopped; committed, about to take it back"},
+	{"after-undo-decision", "stopped; taking back is decided, no byte is written yet"},
+	{"after-undo", "stopped; everything is taken back, registers are not restored"},
+	{"before-finish", "running again; protections are those of the update"},
+	{"after-protections", "running again; protections are back, the area is mapped"},
+	{"gates-mapped", "the return gates are mapped, none is planted"},
+	{"gate-planted", "a return gate is planted, its thread is stopped"},
+	{"gates-reached", "a thread is held in a return gate"},
+	{"in-withdraw", "stopped; one return gate is withdrawn, the others are not"},
+	{"after-withdraw", "stopped; all return gates are withdrawn"},
+	{"before-gates-free", "running again; the gate area is mapped, no gate is planted"},
+};
+
+const struct fault_info *fault_list(size_t *n)
+{
+	*n = ARRAY_SIZE(table);
+	return table;
+}
+
+static bool known(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		if (!strcmp(table[i].name, name))
+			return true;
+	return false;
+}
+
+static const char *wanted(bool *is_kill)
+{
+	static const char prefix[] = "kill:";
+	const char *value = secure_getenv("MOLT_FAULT");
+
+	*is_kill = value && !strncmp(value, prefix, sizeof(prefix) - 1);
+	return *is_kill ? value + sizeof(prefix) - 1 : value;
+}
+
+bool fault_armed(const char *name)
+{
+	bool is_kill;
+	const char *want = wanted(&is_kill);
+
+	return want && !strcmp(want, name);
+}
+
+struct err *fault_point(const char *name)
+{
+	bool is_kill;
+	const char *want = wanted(&is_kill);
+
+	if (!known(name))
+		return err_new(ERR_INTERNAL, "fault point %s is not in the table", name);
+	if (!want || strcmp(want, name))
+		return NULL;
+	if (is_kill)
+		kill(getpid(), SIGKILL);
+	return err_with(err_new(ERR_INTERNAL, "fault point %s", name), "fault", name);
+}
