@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Named fault points; see fault.h. A new point is one row here and one call where it belongs.
+// Named fault points; see fault.h. A new point is one row here and one call where it
+// belongs.
 #include "process/fault.h"
 
 #include <signal.h>
@@ -19,7 +20,8 @@ static const struct fault_info table[] = {
 	{"after-decision", "stopped; decided, no byte is written yet"},
 	{"after-redo", "stopped; the log is executed, registers are not restored"},
 	{"before-undo", "stopped; committed, about to take it back"},
-	{"after-undo-decision", "stopped; taking back is decided, no byte is written yet"},
+	{"after-undo-decision",
+	 "stopped; taking back is decided, no byte is written yet"},
 	{"after-undo", "stopped; everything is taken back, registers are not restored"},
 	{"before-finish", "running again; protections are those of the update"},
 	{"after-protections", "running again; protections are back, the area is mapped"},
@@ -28,7 +30,8 @@ static const struct fault_info table[] = {
 	{"gates-reached", "a thread is held in a return gate"},
 	{"in-withdraw", "stopped; one return gate is withdrawn, the others are not"},
 	{"after-withdraw", "stopped; all return gates are withdrawn"},
-	{"before-gates-free", "running again; the gate area is mapped, no gate is planted"},
+	{"before-gates-free",
+	 "running again; the gate area is mapped, no gate is planted"},
 };
 
 const struct fault_info *fault_list(size_t *n)

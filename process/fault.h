@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Named fault points: when the environment's MOLT_FAULT is "name" the tool fails there with an error, when
-// it is "kill:name" it kills itself by SIGKILL there. The names stand in one table in process/fault.c.
+// Named fault points: when the environment's MOLT_FAULT is "name" the tool fails there
+// with an error, when it is "kill:name" it kills itself by SIGKILL there. The names stand
+// in one table in process/fault.c.
 #pragma once
 
 #include <stdbool.h>
@@ -13,9 +14,10 @@ struct fault_info {
 	const char *meaning; // one line: what was done when the point is reached
 };
 
-// ERR_INTERNAL with code "fault" when the point is armed to fail. A name that is not in the table is an
-// error by itself, so that the table stays complete.
+// ERR_INTERNAL with code "fault" when the point is armed to fail. A name that is not in
+// the table is an error by itself, so that the table stays complete.
 struct err *fault_point(const char *name) must_check;
-bool fault_armed(const char *name); // in either way; for code that would otherwise skip the point
+bool fault_armed(
+	const char *name); // in either way; for code that would otherwise skip the point
 // The whole table, for documentation and for tests that go through all points.
 const struct fault_info *fault_list(size_t *n);
