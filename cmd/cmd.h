@@ -28,7 +28,7 @@ struct verb {
 	const char *name;
 	const char *summary;  // one line of `molt --help`
 	const char *synopsis; // what follows `molt NAME` in the usage: "[-v] [--json] OLD
-			      // NEW"
+		// NEW"
 	const char *help; // further lines of `molt NAME --help`, mostly options; ends
 			  // with a newline
 	// argv[0] is "molt NAME", so that getopt_long's own messages read well. Returns
@@ -39,10 +39,10 @@ struct verb {
 // Common options: what getopt_long returns for those without a letter of their own.
 enum { OPT_JSON = 256, OPT_VERB }; // a verb numbers its own from OPT_VERB
 
-#define COMMON_OPTIONS                                                                   \
-	{"help", no_argument, NULL, 'h'},                                                \
-	{                                                                                \
-		"json", no_argument, NULL, OPT_JSON                                      \
+#define COMMON_OPTIONS                              \
+	{"help", no_argument, NULL, 'h'},           \
+	{                                           \
+		"json", no_argument, NULL, OPT_JSON \
 	}
 
 // Prints `molt NAME --help` to stdout. Returns DONE.

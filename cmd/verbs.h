@@ -4,4 +4,5 @@
 
 #include "cmd/cmd.h"
 
+extern const struct verb verb_doctor;
 extern const struct verb verb_explain;

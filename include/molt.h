@@ -73,8 +73,7 @@ struct molt_update_options {
 	double wait_seconds; // how long to wait for quiescence; 0: 5 seconds
 	const char *at; // update when this function returns, or NULL for the first quiet
 			// moment
-	const char *const
-		*keep_old; // functions whose active frames may go on in their old body
+	const char *const *keep_old; // functions whose active frames may go on in their old body
 	size_t n_keep_old;
 	const char *debug_dir; // looked into first for separate debug files, or NULL
 	bool allow_holes; // take new structure members that fill a hole or tail padding

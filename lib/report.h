@@ -15,5 +15,5 @@ struct molt_report *report_new(pid_t pid);
 void report_fail(struct molt_report *r, struct err *e);
 
 // Appends a remark.
-struct err *report_note(struct molt_report *r, const char *fmt, ...) must_check
-	printf_like(2, 3);
+struct err *report_note(struct molt_report *r, const char *fmt, ...)
+	must_check printf_like(2, 3);

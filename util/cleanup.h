@@ -21,11 +21,11 @@ static inline void cleanup_close(const int *fd)
 #define _cleanup_close_ _cleanup_(cleanup_close)
 
 // Takes the value out of an owner, so that it is not cleaned up here.
-#define take_ptr(p)                      \
-	({                               \
+#define take_ptr(p)                       \
+	({                                \
 		__typeof__(p) taken_ = p; \
-		p = NULL;                \
-		taken_;                  \
+		p = NULL;                 \
+		taken_;                   \
 	})
 
 static inline int take_fd(int *fd)

@@ -167,8 +167,16 @@ static const struct code_text table[] = {
 	 "now, and a "
 	 "stored pointer does not tell which of them was meant.",
 	 "Link without --icf=all (--icf=safe is fine)."},
-	{"chained-without-record",
-	 "the process was updated, but its record cannot be read",
+	{"record-corrupt", "the record of earlier updates is damaged",
+	 "The process was updated before and keeps a record of where each variable and "
+	 "function lives; it does not have the form or the checksum it must have.",
+	 "Restart the program."},
+	{"record-version", "the record of earlier updates has another format",
+	 "The process was updated by another version of molt, whose record this one does "
+	 "not "
+	 "know.",
+	 "Use the molt that made the last update, or restart the program."},
+	{"chained-without-record", "the process was updated, but its record cannot be read",
 	 "An earlier update left a record of where each variable and function lives; it "
 	 "is missing or "
 	 "was made by another version of molt.",

@@ -39,8 +39,8 @@ struct err *err_new(enum err_kind kind, const char *fmt, ...) must_check printf_
 struct err *err_sys(int errnum, const char *fmt, ...) must_check printf_like(2, 3);
 
 // New ERR_REFUSED with its stable code (a row of util/codes.c) and the object it is about.
-struct err *err_refuse(const char *code, const char *object, const char *fmt, ...) must_check
-	printf_like(3, 4);
+struct err *err_refuse(const char *code, const char *object, const char *fmt, ...)
+	must_check printf_like(3, 4);
 
 // Out of memory; static, needs no memory.
 struct err *err_nomem(void) must_check;
@@ -55,9 +55,9 @@ void err_free(struct err *e);
 void err_freep(struct err **e);
 
 // Returns from the calling function when the expression gives an error.
-#define TRY(expr)                                \
-	do {                                     \
-		struct err *try_err_ = (expr);   \
-		if (try_err_)                    \
-			return try_err_;         \
+#define TRY(expr)                              \
+	do {                                   \
+		struct err *try_err_ = (expr); \
+		if (try_err_)                  \
+			return try_err_;       \
 	} while (0)

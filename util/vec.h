@@ -8,32 +8,33 @@
 
 #include "util/error.h"
 
-#define VEC(T)             \
-	struct {           \
-		T *v;      \
-		size_t n;  \
+#define VEC(T)              \
+	struct {            \
+		T *v;       \
+		size_t n;   \
 		size_t cap; \
 	}
 
 // Makes room for `more` further elements of `size` bytes; false when there is no memory.
 bool vec_reserve_(void **v, size_t n, size_t *cap, size_t size, size_t more);
 
-#define vec_reserve(vec, more)                                                               \
-	(vec_reserve_((void **)&(vec)->v, (vec)->n, &(vec)->cap, sizeof(*(vec)->v), (more))  \
-		 ? NULL                                                                      \
+#define vec_reserve(vec, more)                                                      \
+	(vec_reserve_((void **)&(vec)->v, (vec)->n, &(vec)->cap, sizeof(*(vec)->v), \
+		      (more))                                                       \
+		 ? NULL                                                             \
 		 : err_nomem())
 
 // Appends a copy of `...` (the element); gives struct err *.
-#define vec_push(vec, ...)                                                                      \
-	(vec_reserve_((void **)&(vec)->v, (vec)->n, &(vec)->cap, sizeof(*(vec)->v), 1)          \
-		 ? ((vec)->v[(vec)->n++] = (__VA_ARGS__), (struct err *)NULL)                   \
+#define vec_push(vec, ...)                                                             \
+	(vec_reserve_((void **)&(vec)->v, (vec)->n, &(vec)->cap, sizeof(*(vec)->v), 1) \
+		 ? ((vec)->v[(vec)->n++] = (__VA_ARGS__), (struct err *)NULL)          \
 		 : err_nomem())
 
-#define vec_free(vec)                              \
-	do {                                       \
-		free((vec)->v);                    \
-		(vec)->v = NULL;                   \
-		(vec)->n = (vec)->cap = 0;         \
+#define vec_free(vec)                      \
+	do {                               \
+		free((vec)->v);            \
+		(vec)->v = NULL;           \
+		(vec)->n = (vec)->cap = 0; \
 	} while (0)
 
 #define vec_for_each(it, vec) \

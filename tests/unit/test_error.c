@@ -8,7 +8,8 @@
 
 START_TEST(wrap_keeps_code)
 {
-	struct err *e = err_refuse("tls-changed", "counter", "TLS symbol %s moved", "counter");
+	struct err *e =
+		err_refuse("tls-changed", "counter", "TLS symbol %s moved", "counter");
 
 	e = err_wrap(e, "pid %d", 7);
 	ck_assert_int_eq(e->kind, ERR_REFUSED);

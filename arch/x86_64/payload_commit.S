@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Commit code that runs in the target: verify, decide, execute the log, and each thread's gate.
+// The gate uses no stack: a thread is sent there with any stack pointer. r15 is its record.
+#include "arch/x86_64/payload.h"
+
+#define SYS_rt_sigprocmask 14
+#define SYS_madvise 28
+#define SYS_futex 202
+#define MADV_POPULATE_WRITE 23
+#define SIG_SETMASK 2
+
+	.section .rodata.payload_commit, "a"
+	.balign 16
+	.globl payload_commit, payload_commit_end
+	.hidden payload_commit, payload_commit_end
+payload_commit:
+.Lcode:
+	.set header, .Lcode + PAYLOAD_PAGE
+
+// r15: this thread's record. Everything else may be used.
+.Lgate:
+	lea header(%rip), %r14
+	// The first thread that comes through an undecided gate makes "no" final: a helper that is
+	// still verifying must not decide "yes" once a thread has left.
+	xor %eax, %eax
+	mov $COMMIT_ABORTED, %ecx
+	lock cmpxchg %ecx, CH_DECISION(%r14)
+	cmp $COMMIT_DECIDED, %eax
+	je .Lgate_new
+	cmp $COMMIT_UNDOING, %eax
+	je .Lgate_undo
+.Lgate_old:
+	lea CR_OLD(%r15), %r13
+	jmp .Lrestore
+.Lgate_new:
+	xor %r12d, %r12d
+	lea CR_NEW(%r15), %r13
+	lea .Lserialize(%rip), %rbp
+	jmp .Lensure
+.Lgate_undo:
+	mov $1, %r12d
+	lea CR_OLD(%r15), %r13
+	lea .Lserialize(%rip), %rbp
+	jmp .Lensure
+
+.Lserialize: // another core may have written the code that this one goes to
+	xor %eax, %eax
+	cpuid
+.Lrestore: // r13: the state. A pending signal may be delivered in here: its stack must be right first
+	mov TS_RSP(%r13), %rsp
+	mov $SYS_rt_sigprocmask, %eax
+	mov $SIG_SETMASK, %edi
+	lea TS_MASK(%r13), %rsi
+	xor %edx, %edx
+	mov $8, %r10d
+	syscall
+	movl $1, CR_LEFT(%r15)
+	mov TS_FLAGS(%r13), %rax
+	cld
+	test $0x400, %eax
+	jz 1f
+	std
+1:	mov %eax, %edx
+	shr $11, %edx
+	and $1, %edx
+	mov %al, %ah
+	add $0x7f, %dl // overflows exactly when OF was set; sahf leaves OF alone
+	sahf
+	mov TS_R15(%r13), %r15
+	mov TS_R14(%r13), %r14
+	mov TS_R12(%r13), %r12
+	mov TS_RBP(%r13), %rbp
+	mov TS_RBX(%r13), %rbx
+	mov TS_R11(%r13), %r11
+	mov TS_R10(%r13), %r10
+	mov TS_R9(%r13), %r9
+	mov TS_R8(%r13), %r8
+	mov TS_RAX(%r13), %rax
+	mov TS_RCX(%r13), %rcx
+	mov TS_RDX(%r13), %rdx
+	mov TS_RSI(%r13), %rsi
+	mov TS_RDI(%r13), %rdi
+	jmp *TS_EXIT(%r13)
+
+// Makes sure that the log was executed in direction r12 (0 redo, 1 undo) once; returns to rbp.
+// r14: header. Keeps r13, r15.
+.Lensure:
+	xor %eax, %eax
+	mov $1, %ecx
+	lock cmpxchg %ecx, CH_LOCK(%r14,%r12,8)
+	jnz .Lensure_wait
+	mov CH_NLOG(%r14), %ebx
+	mov CH_LOG(%r14), %r8
+	add %r14, %r8
+	mov $CL_SIZE, %r9d
+	mov $CL_NEW, %r10d
+	test %r12d, %r12d
+	jz 1f
+	mov %ebx, %eax // backwards, from the last entry, with the old bytes
+	shl $5, %rax
+	lea -CL_SIZE(%r8,%rax), %r8
+	neg %r9
+	mov $CL_OLD, %r10d
+1:	test %ebx, %ebx
+	jz 9f
+2:	mov CL_ADDR(%r8), %rdi
+	lea (%r8,%r10), %rsi
+	mov CL_LEN(%r8), %ecx
+	test $8, %cl
+	jz 3f
+	mov (%rsi), %rax
+	mov %rax, (%rdi)
+	jmp 6f
+3:	test $4, %cl
+	jz 4f
+	mov (%rsi), %eax
+	mov %eax, (%rdi)
+	add $4, %rsi
+	add $4, %rdi
+4:	test $2, %cl
+	jz 5f
+	mov (%rsi), %ax
+	mov %ax, (%rdi)
+	add $2, %rsi
+	add $2, %rdi
+5:	test $1, %cl
+	jz 6f
+	mov (%rsi), %al
+	mov %al, (%rdi)
+6:	add %r9, %r8
+	dec %ebx
+	jnz 2b
+9:	mov $1, %eax
+	xchg %eax, CH_DONE(%r14,%r12,8)
+	mov $SYS_futex, %eax
+	lea CH_DONE(%r14,%r12,8), %rdi
+	mov $1, %esi // FUTEX_WAKE
+	mov $0x7fffffff, %edx
+	syscall
+	jmp *%rbp
+.Lensure_wait:
+	// No timeout: a futex wait with one would overwrite the restart block of the interrupted
+	// nanosleep this thread goes back to. The executor always wakes.
+	cmpl $0, CH_DONE(%r14,%r12,8)
+	jne 1f
+	mov $SYS_futex, %eax
+	lea CH_DONE(%r14,%r12,8), %rdi
+	xor %esi, %esi // FUTEX_WAIT
+	xor %edx, %edx
+	xor %r10d, %r10d
+	syscall
+	jmp .Lensure_wait
+1:	jmp *%rbp
+
+// The functions called by the helper thread, on its stack. rax: RUN_*.
+	.macro enter
+	push %rbx
+	push %rbp
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	lea header(%rip), %r14
+	.endm
+.Lleave:
+	pop %r15
+	pop %r14
+	pop %r13
+	pop %r12
+	pop %rbp
+	pop %rbx
+	ret
+
+// run(decide_only): verify, decide, and (decide_only = 0) execute the log.
+.Lrun:
+	enter
+	mov %edi, %r15d
+	cmpl $COMMIT_UNDECIDED, CH_DECISION(%r14)
+	jne .Lrun_not_ours
+	// A range that the program unmapped or protected meanwhile must be an answer, not a SIGSEGV.
+	xor %ebx, %ebx
+	mov CH_RANGES(%r14), %r13
+	add %r14, %r13
+1:	cmp CH_NRANGES(%r14), %ebx
+	jae 2f
+	mov $SYS_madvise, %eax
+	mov CG_ADDR(%r13), %rdi
+	mov CG_LEN(%r13), %rsi
+	mov $MADV_POPULATE_WRITE, %edx
+	syscall
+	test %rax, %rax
+	jnz .Lrun_unmapped
+	add $CG_SIZE, %r13
+	inc %ebx
+	jmp 1b
+2:	xor %ebx, %ebx
+	mov CH_LOG(%r14), %r13
+	add %r14, %r13
+3:	cmp CH_NLOG(%r14), %ebx
+	jae 8f
+	mov CL_ADDR(%r13), %rdi
+	lea CL_OLD(%r13), %rsi
+	mov CL_LEN(%r13), %ecx
+	test $8, %cl
+	jz 4f
+	mov (%rsi), %rax
+	cmp %rax, (%rdi)
+	jne .Lrun_mismatch
+	jmp 7f
+4:	test $4, %cl
+	jz 5f
+	mov (%rsi), %eax
+	cmp %eax, (%rdi)
+	jne .Lrun_mismatch
+	add $4, %rsi
+	add $4, %rdi
+5:	test $2, %cl
+	jz 6f
+	mov (%rsi), %ax
+	cmp %ax, (%rdi)
+	jne .Lrun_mismatch
+	add $2, %rsi
+	add $2, %rdi
+6:	test $1, %cl
+	jz 7f
+	mov (%rsi), %al
+	cmp %al, (%rdi)
+	jne .Lrun_mismatch
+7:	add $CL_SIZE, %r13
+	inc %ebx
+	jmp 3b
+8:	xor %eax, %eax
+	mov $COMMIT_DECIDED, %ecx
+	lock cmpxchg %ecx, CH_DECISION(%r14) // the commit point
+	jnz .Lrun_not_ours
+	xor %eax, %eax
+	test %r15d, %r15d
+	jnz .Lleave
+.Lexecute_redo:
+	xor %r12d, %r12d
+	lea .Lexecuted(%rip), %rbp
+	jmp .Lensure
+.Lexecuted:
+	xor %eax, %eax
+	jmp .Lleave
+.Lrun_mismatch:
+	mov $RUN_MISMATCH, %eax
+	jmp 9f
+.Lrun_unmapped:
+	mov $RUN_UNMAPPED, %eax
+9:	mov %ebx, CH_FAILED(%r14)
+	jmp .Lleave
+.Lrun_not_ours:
+	mov $RUN_NOT_OURS, %eax
+	jmp .Lleave
+
+.Lredo:
+	enter
+	jmp .Lexecute_redo
+.Lundo:
+	enter
+	mov $1, %r12d
+	lea .Lexecuted(%rip), %rbp
+	jmp .Lensure
+payload_commit_end:
+
+	.section .rodata.payload_commit_offsets, "a"
+	.balign 4
+	.macro offset name, label
+	.globl \name
+	.hidden \name
+	.type \name, @object
+	.size \name, 4
+\name:	.long \label - .Lcode
+	.endm
+	offset payload_commit_gate, .Lgate
+	offset payload_commit_run, .Lrun
+	offset payload_commit_redo, .Lredo
+	offset payload_commit_undo, .Lundo
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Kernel interface newer than Debian 12's headers (Linux 6.1), each with the version that
+// brought it.
+#pragma once
+
+#include <asm/ioctl.h>
+#include <stdint.h>
+
+// Linux 6.7, include/uapi/linux/userfaultfd.h
+#ifndef UFFD_FEATURE_WP_UNPOPULATED
+#define UFFD_FEATURE_WP_UNPOPULATED (1 << 13)
+#endif
+#ifndef UFFD_FEATURE_WP_ASYNC
+#define UFFD_FEATURE_WP_ASYNC (1 << 15)
+#endif
+
+// Linux 6.7, include/uapi/linux/fs.h
+struct uapi_pm_scan_arg {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+#define UAPI_PAGEMAP_SCAN _IOWR('f', 16, struct uapi_pm_scan_arg)
+#define UAPI_PAGE_IS_PRESENT (1 << 3)
+
+// Linux 6.6, arch/x86/include/uapi/asm/prctl.h
+#define UAPI_ARCH_SHSTK_STATUS 0x5005
+#define UAPI_ARCH_SHSTK_SHSTK (1ULL << 0)
+
+// linux/capability.h is not included beside sys/capability users; numbers from Linux 5.9.
+#define UAPI_CAP_CHECKPOINT_RESTORE 40

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "victim.h"
+
+static int ready;
+
+__attribute__((constructor)) static void prepare(void)
+{
+	ready = 1;
+}
+
+NOINLINE void handle(const char *cmd, char *out, int size)
+{
+	if (is(cmd, "set"))
+		ready = 2;
+	reply("%d", ready);
+}

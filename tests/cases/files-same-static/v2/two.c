@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+static int value;
+
+__attribute__((noinline)) static int advance(int by)
+{
+	value += by / 2;
+	return value;
+}
+
+__attribute__((noinline)) int b_next(void)
+{
+	return advance(10);
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "victim.h"
+
+enum fsync_policy {
+	FSYNC_NO,
+	FSYNC_EVERYSEC,
+	FSYNC_ALWAYS,
+};
+
+static enum fsync_policy policy;
+
+NOINLINE void handle(const char *cmd, char *out, int size)
+{
+	if (is(cmd, "set"))
+		policy = FSYNC_EVERYSEC;
+	switch (policy) {
+	case FSYNC_NO: reply("no"); break;
+	case FSYNC_EVERYSEC: reply("everysec"); break;
+	case FSYNC_ALWAYS: reply("always"); break;
+	default: reply("other"); break;
+	}
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "victim.h"
+
+struct conf {
+	char a;
+	int b;
+};
+
+static struct conf *conf;
+
+NOINLINE void handle(const char *cmd, char *out, int size)
+{
+	if (is(cmd, "get") && !conf) {
+		conf = (struct conf *)calloc(1, sizeof(*conf));
+		conf->a = 1;
+		conf->b = 2;
+	}
+	reply("a %d b %d", conf->a, conf->b);
+}
