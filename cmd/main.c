@@ -12,6 +12,7 @@
 static const struct verb *const verbs[] = {
 	&verb_doctor,
 	&verb_explain,
+	&verb_status,
 };
 
 static const char *verb_name(size_t i)

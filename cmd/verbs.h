@@ -6,3 +6,4 @@
 
 extern const struct verb verb_doctor;
 extern const struct verb verb_explain;
+extern const struct verb verb_status;

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// molt status: updated processes and their generations.
+#include <getopt.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "cmd/verbs.h"
+#include "update/status.h"
+#include "util/cleanup.h"
+
+static void format_time(uint64_t seconds, char *buf, size_t size)
+{
+	time_t t = (time_t)seconds;
+	struct tm tm;
+
+	if (!localtime_r(&t, &tm) || !strftime(buf, size, "%F %T", &tm))
+		snprintf(buf, size, "?");
+}
+
+static const struct record_image *running_image(const struct status *s)
+{
+	return &s->record.images.v[s->record.images.n - 1];
+}
+
+static json_t *image_json(const struct record_image *image)
+{
+	return json_pack("{s:i, s:s, s:s, s:I}", "generation", (int)image->generation,
+			 "path", image->path, "build_id", image->build_id, "time",
+			 (json_int_t)image->time);
+}
+
+static json_t *status_json(const struct status *s)
+{
+	json_t *images = json_array();
+
+	vec_for_each(image, &s->record.images)
+		json_array_append_new(images, image_json(image));
+	return json_pack("{s:i, s:s, s:i, s:s, s:s, s:o}", "pid", (int)s->pid, "comm",
+			 s->comm, "generation", (int)s->record.generation, "path",
+			 running_image(s)->path, "build_id", running_image(s)->build_id,
+			 "images", images);
+}
+
+static int print_processes(const struct verb *verb, json_t *processes)
+{
+	json_t *o = cmd_json(verb);
+
+	json_object_set_new(o, "verdict", json_string(verdict_of(DONE)));
+	json_object_set_new(o, "processes", processes);
+	return cmd_print_json(o, DONE);
+}
+
+static int show_one(const struct verb *verb, int pid, bool json)
+{
+	_cleanup_(status_deinit) struct status s = {};
+	struct err *e = status_read(pid, &s);
+
+	if (e)
+		return cmd_fail(verb, e, json);
+	if (json) {
+		json_t *list = json_array();
+
+		json_array_append_new(list, status_json(&s));
+		return print_processes(verb, list);
+	}
+	printf("%d %s: generation %u%s\n", pid, s.comm, s.record.generation,
+	       s.updated ? "" : ", never updated");
+	vec_for_each(image, &s.record.images) {
+		char when[32] = "started with";
+
+		if (image->generation)
+			format_time(image->time, when, sizeof(when));
+		printf("  %u  %-19s  %.16s  %s\n", image->generation, when,
+		       *image->build_id ? image->build_id : "-", image->path);
+	}
+	return DONE;
+}
+
+static int show_all(const struct verb *verb, bool json)
+{
+	_cleanup_(status_list_deinit) struct status_list list = {};
+	struct err *e = status_list_read(&list);
+
+	if (e)
+		return cmd_fail(verb, e, json);
+	if (json) {
+		json_t *processes = json_array();
+
+		vec_for_each(s, &list.v)
+			json_array_append_new(processes, status_json(s));
+		return print_processes(verb, processes);
+	}
+	if (!list.v.n)
+		puts("no process was updated");
+	else
+		printf("%7s  %-15s  %10s  %-19s  %s\n", "PID", "NAME", "GENERATION",
+		       "SINCE", "PROGRAM");
+	vec_for_each(s, &list.v) {
+		char when[32];
+
+		format_time(running_image(s)->time, when, sizeof(when));
+		printf("%7d  %-15s  %10u  %-19s  %s\n", (int)s->pid, s->comm,
+		       s->record.generation, when, running_image(s)->path);
+	}
+	if (list.unreadable)
+		fprintf(stderr, "molt: %zu processes could not be looked at\n",
+			list.unreadable);
+	return DONE;
+}
+
+static int run_status(const struct verb *verb, int argc, char **argv)
+{
+	static const struct option options[] = {COMMON_OPTIONS, {}};
+	bool json = false;
+	int pid;
+
+	for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+		switch (o) {
+		case 'h':
+			return cmd_help(verb);
+		case OPT_JSON:
+			json = true;
+			break;
+		default:
+			return cmd_usage(verb, NULL);
+		}
+	}
+	if (optind == argc)
+		return show_all(verb, json);
+	if (argc - optind > 1)
+		return cmd_usage(verb, "one pid at a time");
+	struct err *e = parse_pid(argv[optind], &pid);
+	return e ? cmd_fail(verb, e, json) : show_one(verb, pid, json);
+}
+
+const struct verb verb_status = {
+	.name = "status",
+	.summary = "Lists updated processes and the programs they run",
+	.synopsis = "[--json] [PID]",
+	.help = "Without PID it lists all processes that were updated. With PID it shows "
+		"each\n"
+		"generation of that process: when it began, its build-id and its "
+		"file.\n\n"
+		"      --json  one JSON object\n"
+		"  -h, --help  this text\n",
+	.run = run_status,
+};

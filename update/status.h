@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Which program a process runs, and which it ran before: looked at from outside, nothing is stopped.
+#pragma once
+
+#include <sys/types.h>
+
+#include "update/record.h"
+
+struct status {
+	pid_t pid;
+	char comm[16];
+	bool updated; // false: record is made up, with the program it started with as only image
+	struct record record; // images has at least one element; the last one runs
+};
+
+struct status_list {
+	VEC(struct status) v; // updated processes only, ascending by pid
+	size_t unreadable;    // processes that may not be looked at
+};
+
+// Errors: refused with pid-gone, zombie, kernel-thread; permission; record-corrupt, record-version.
+struct err *status_read(pid_t pid, struct status *ret) must_check;
+void status_deinit(struct status *s);
+
+struct err *status_list_read(struct status_list *ret) must_check;
+void status_list_deinit(struct status_list *l);
