@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Kernel constants that C library headers lack or that only the kernel knows.
+#pragma once
+
+#include <stdint.h>
+
+// Results of an interrupted system call as a stopped thread shows them
+// (include/linux/errno.h of the kernel, never seen by a program).
+enum {
+	UAPI_ERESTARTSYS = 512,
+	UAPI_ERESTARTNOINTR = 513,
+	UAPI_ERESTARTNOHAND = 514,
+	UAPI_ERESTART_RESTARTBLOCK = 516,
+};
+
+enum { UAPI_PF_KTHREAD = 0x00200000 }; // field 9 of /proc/PID/stat
+
+enum { UAPI_SYS_EPOLL_PWAIT2 = 441 }; // 5.11
+
+struct uapi_sched_attr { // sched_setattr(2), 3.14; glibc has it since 2.41
+	uint32_t size;
+	uint32_t policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+};
+
+struct uapi_rseq_configuration { // PTRACE_GET_RSEQ_CONFIGURATION, 5.13
+	uint64_t pointer;
+	uint32_t size, signature, flags, pad;
+};
+enum { UAPI_PTRACE_GET_RSEQ_CONFIGURATION = 0x420f };
+
+struct uapi_rseq { // rseq(2), 4.18: the head that every version has
+	uint32_t cpu_id_start, cpu_id;
+	uint64_t rseq_cs;
+};

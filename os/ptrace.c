@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Thin wrappers of ptrace and waitid; see ptrace.h.
+#include "os/ptrace.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+// By the raw system call: glibc's wrapper hides the result of requests it does not know.
+static int request(long req, pid_t tid, const void *addr, const void *data)
+{
+	return syscall(SYS_ptrace, req, tid, addr, data) < 0 ? -errno : 0;
+}
+
+static const void *number(unsigned long n)
+{
+	return (const void *)n;
+}
+
+int os_ptrace_seize(pid_t tid, unsigned long options)
+{
+	return request(PTRACE_SEIZE, tid, NULL, number(options));
+}
+
+int os_ptrace_interrupt(pid_t tid)
+{
+	return request(PTRACE_INTERRUPT, tid, NULL, NULL);
+}
+
+int os_ptrace_cont(pid_t tid, int sig)
+{
+	return request(PTRACE_CONT, tid, NULL, number((unsigned long)sig));
+}
+
+int os_ptrace_syscall(pid_t tid)
+{
+	return request(PTRACE_SYSCALL, tid, NULL, NULL);
+}
+
+int os_ptrace_detach(pid_t tid)
+{
+	return request(PTRACE_DETACH, tid, NULL, NULL);
+}
+
+int os_ptrace_setoptions(pid_t tid, unsigned long options)
+{
+	return request(PTRACE_SETOPTIONS, tid, NULL, number(options));
+}
+
+int os_ptrace_eventmsg(pid_t tid, unsigned long *ret)
+{
+	return request(PTRACE_GETEVENTMSG, tid, NULL, ret);
+}
+
+int os_ptrace_getregs(pid_t tid, struct user_regs_struct *ret)
+{
+	return request(PTRACE_GETREGS, tid, NULL, ret);
+}
+
+int os_ptrace_setregs(pid_t tid, const struct user_regs_struct *regs)
+{
+	return request(PTRACE_SETREGS, tid, NULL, regs);
+}
+
+int os_ptrace_getsigmask(pid_t tid, uint64_t *ret)
+{
+	return request(PTRACE_GETSIGMASK, tid, number(sizeof(*ret)), ret);
+}
+
+int os_ptrace_setsigmask(pid_t tid, uint64_t mask)
+{
+	return request(PTRACE_SETSIGMASK, tid, number(sizeof(mask)), &mask);
+}
+
+int os_ptrace_rseq(pid_t tid, struct uapi_rseq_configuration *ret)
+{
+	return request(UAPI_PTRACE_GET_RSEQ_CONFIGURATION, tid, number(sizeof(*ret)),
+		       ret);
+}
+
+int os_waitid(pid_t tid, int flags, siginfo_t *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	return waitid(P_PID, (id_t)tid, ret, flags | __WALL) < 0 ? -errno : 0;
+}

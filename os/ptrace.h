@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Thin wrappers of ptrace and waitid; 0 or -errno. Which stop a thread is in decides the
+// caller.
+#pragma once
+
+#include <signal.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+#include "os/kernel.h"
+
+int os_ptrace_seize(pid_t tid, unsigned long options);
+int os_ptrace_interrupt(pid_t tid);
+int os_ptrace_cont(pid_t tid, int sig);
+int os_ptrace_syscall(pid_t tid); // runs to the next entry or exit of a system call
+int os_ptrace_detach(pid_t tid);
+int os_ptrace_setoptions(pid_t tid, unsigned long options);
+int os_ptrace_eventmsg(pid_t tid, unsigned long *ret);
+int os_ptrace_getregs(pid_t tid, struct user_regs_struct *ret);
+int os_ptrace_setregs(pid_t tid, const struct user_regs_struct *regs);
+int os_ptrace_getsigmask(pid_t tid, uint64_t *ret);
+int os_ptrace_setsigmask(pid_t tid, uint64_t mask);
+int os_ptrace_rseq(pid_t tid, struct uapi_rseq_configuration *ret);
+
+// waitid(P_PID) with __WALL; ret->si_pid is 0 when WNOHANG found nothing.
+int os_waitid(pid_t tid, int flags, siginfo_t *ret);

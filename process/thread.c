@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Stopping, changing and releasing one thread; see process.h.
+#include "process/thread.h"
+
+#include <errno.h>
+#include <linux/ptrace.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "os/proc.h"
+#include "os/ptrace.h"
+#include "process/wait.h"
+#include "util/cleanup.h"
+
+// A dying thread becomes a zombie within this time.
+static const uint64_t DEATH_NS = 200000000;
+
+struct err *thread_gone(const struct process *p, pid_t tid)
+{
+	return err_new(ERR_LOST, "thread %d of process %d (%s) has ended", tid, p->pid,
+		       p->comm);
+}
+
+struct thread *process_thread(struct process *p, pid_t tid)
+{
+	vec_for_each(t, &p->threads) {
+		if (t->tid == tid && t->state != THREAD_GONE)
+			return t;
+	}
+	return NULL;
+}
+
+struct err *threads_add(struct process *p, pid_t tid, bool traced)
+{
+	struct thread t = {.tid = tid, .state = THREAD_RUNNING, .traced = traced};
+	_cleanup_free_ char *comm = NULL;
+	size_t len;
+
+	if (os_proc_read(p->pid, tid, "comm", &comm, &len) == 0)
+		snprintf(t.comm, sizeof(t.comm), "%.*s", (int)strcspn(comm, "\n"), comm);
+	return vec_push(&p->threads, t);
+}
+
+void thread_lost(struct process *p, struct thread *t)
+{
+	// A process that is our own child is reaped by whoever started it.
+	if (t->traced && !(t->tid == p->pid && p->impl->own_child))
+		wait_reap(t->tid);
+	t->state = THREAD_GONE;
+	t->traced = false;
+}
+
+struct err *thread_seize(struct process *p, struct thread *t, unsigned long options)
+{
+	struct os_status s;
+
+	if (t->traced || t->state == THREAD_GONE)
+		return NULL;
+	int r = os_ptrace_seize(t->tid, options);
+	if (!r) {
+		t->traced = true;
+		return NULL;
+	}
+	if (r != -EPERM && r != -ESRCH)
+		return err_sys(r, "cannot attach to thread %d (%s) of %d", t->tid,
+			       t->comm, p->pid);
+	// EPERM also means: dying, or attached already because its creator was.
+	if (r == -ESRCH || os_proc_status(p->pid, t->tid, &s) < 0 || s.state == 'Z' ||
+	    s.state == 'X') {
+		t->state = THREAD_GONE;
+		return NULL;
+	}
+	if (s.tracer == gettid()) {
+		t->traced = true;
+		return NULL;
+	}
+	if (s.tracer)
+		return err_refuse("already-traced", t->comm,
+				  "thread %d (%s) of %d is already traced by %d", t->tid,
+				  t->comm, p->pid, s.tracer);
+	return err_with(err_sys(r, "cannot attach to thread %d (%s) of %d", t->tid,
+				t->comm, p->pid),
+			"no-permission", t->comm);
+}
+
+// System calls whose result after any stop is EINTR, signal or not (signal(7)); sockets
+// only when they have a timeout. None of them has done anything yet when it says so.
+static bool ends_with_eintr(long nr)
+{
+	switch (nr) {
+	case SYS_epoll_wait:
+	case SYS_epoll_pwait:
+	case UAPI_SYS_EPOLL_PWAIT2:
+	case SYS_rt_sigtimedwait:
+	case SYS_semop:
+	case SYS_semtimedop:
+	case SYS_io_getevents:
+	case SYS_io_pgetevents:
+	case SYS_read:
+	case SYS_readv:
+	case SYS_write:
+	case SYS_writev:
+	case SYS_accept:
+	case SYS_accept4:
+	case SYS_connect:
+	case SYS_recvfrom:
+	case SYS_recvmsg:
+	case SYS_recvmmsg:
+	case SYS_sendto:
+	case SYS_sendmsg:
+	case SYS_sendmmsg:
+		return true;
+	default:
+		return false;
+	}
+}
+
+// With ERESTARTNOHAND in its place the kernel starts the call again, or gives EINTR when
+// a handler runs. It is written at once: it has to hold even if the tool dies now.
+static struct err *hide_stop(struct thread *t)
+{
+	if ((long)t->regs.rax != -EINTR || (long)t->regs.orig_rax < 0 ||
+	    !ends_with_eintr((long)t->regs.orig_rax))
+		return NULL;
+	t->regs.rax = (unsigned long)-UAPI_ERESTARTNOHAND;
+	int r = os_ptrace_setregs(t->tid, &t->regs);
+	return r < 0 ? err_sys(r, "cannot write the registers of thread %d", t->tid)
+		     : NULL;
+}
+
+static struct err *stopped(struct thread *t, bool group)
+{
+	t->state = THREAD_STOPPED;
+	t->group_stop = group;
+	t->regs_dirty = t->mask_dirty = false;
+	int r = os_ptrace_getregs(t->tid, &t->regs);
+	if (!r)
+		r = os_ptrace_getsigmask(t->tid, &t->sigmask);
+	if (r < 0)
+		return err_sys(r, "cannot read the registers of thread %d", t->tid);
+	return hide_stop(t);
+}
+
+// A traced thread made another task: a thread of this process joins the list, a process
+// of its own (clone with another exit signal) is let go later.
+static struct err *adopt(struct process *p, pid_t parent)
+{
+	unsigned long msg;
+	struct os_status s;
+
+	if (os_ptrace_eventmsg(parent, &msg) < 0)
+		return NULL;
+	pid_t tid = (pid_t)msg;
+	if (os_proc_status(p->pid, tid, &s) < 0)
+		return vec_push(&p->impl->strays, tid);
+	return process_thread(p, tid) ? NULL : threads_add(p, tid, true);
+}
+
+static struct err *busy(struct process *p, const struct thread *t)
+{
+	struct os_status s;
+	bool known = !os_proc_status(p->pid, t->tid, &s);
+	struct err *e = err_new(
+		ERR_BUSY,
+		"thread %d (%s) of %d did not stop in time (state %c, system call %ld)",
+		t->tid, t->comm, p->pid, known ? s.state : '?',
+		os_proc_syscall(p->pid, t->tid));
+
+	return err_with(e, "thread-does-not-stop", t->comm);
+}
+
+// Goes on from any stop other than PTRACE_EVENT_STOP. Every trap clears a pending
+// interrupt, so that it is asked for again before the thread runs.
+static void pass(pid_t tid, int sig)
+{
+	os_ptrace_interrupt(tid);
+	os_ptrace_cont(tid, sig);
+}
+
+// Threads are named by index: adopt() may move the list.
+static struct err *await(struct process *p, size_t index, uint64_t deadline, bool *group)
+{
+	pid_t tid = p->threads.v[index].tid;
+
+	for (;;) {
+		struct stop s = wait_stop(tid, deadline);
+
+		switch (s.kind) {
+		case STOP_EVENT:
+		case STOP_GROUP:
+			*group = s.kind == STOP_GROUP;
+			return NULL;
+		case STOP_EXITED:
+		case STOP_LOST:
+			thread_lost(p, &p->threads.v[index]);
+			return NULL;
+		case STOP_NONE:
+			return busy(p, &p->threads.v[index]);
+		case STOP_CLONE: {
+			struct err *e = adopt(p, tid);
+
+			pass(tid, 0);
+			TRY(e);
+			break;
+		}
+		case STOP_EXEC:
+			p->impl->replaced = true;
+			pass(tid, 0);
+			break;
+		case STOP_SIGNAL:
+			pass(tid, s.sig);
+			break;
+		case STOP_SYSCALL:
+		case STOP_OTHER:
+			pass(tid, 0);
+			break;
+		}
+	}
+}
+
+struct err *thread_collect(struct process *p, size_t index, uint64_t deadline)
+{
+	bool group;
+
+	TRY(await(p, index, deadline, &group));
+	struct thread *t = &p->threads.v[index];
+	return t->state == THREAD_GONE ? NULL : stopped(t, group);
+}
+
+struct err *thread_stop(struct process *p, struct thread *t, uint64_t deadline)
+{
+	size_t index = (size_t)(t - p->threads.v);
+
+	if (t->state == THREAD_STOPPED)
+		return NULL;
+	TRY(thread_seize(p, t, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC));
+	if (t->state == THREAD_GONE)
+		return thread_gone(p, t->tid);
+	os_ptrace_interrupt(t->tid);
+	TRY(thread_collect(p, index, deadline));
+	t = &p->threads.v[index];
+	return t->state == THREAD_GONE ? thread_gone(p, t->tid) : NULL;
+}
+
+struct err *thread_interrupt(struct process *p, struct thread *t)
+{
+	if (t->state == THREAD_STOPPED)
+		return NULL;
+	if (t->state == THREAD_GONE || !t->traced || os_ptrace_interrupt(t->tid) < 0)
+		return thread_gone(p, t->tid);
+	return NULL;
+}
+
+struct err *thread_catch(struct process *p, struct thread *t, uint64_t deadline,
+			 struct user_regs_struct *now)
+{
+	size_t index = (size_t)(t - p->threads.v);
+	bool group;
+
+	if (t->state == THREAD_RUNNING) {
+		TRY(await(p, index, deadline, &group));
+		t = &p->threads.v[index];
+		if (t->state == THREAD_RUNNING)
+			t->state = THREAD_STOPPED;
+	}
+	if (t->state == THREAD_GONE)
+		return thread_gone(p, t->tid);
+	int r = now ? os_ptrace_getregs(t->tid, now) : 0;
+	return r < 0 ? err_sys(r, "cannot read the registers of thread %d", t->tid)
+		     : NULL;
+}
+
+struct err *thread_set(struct process *p, struct thread *t,
+		       const struct user_regs_struct *regs, uint64_t sigmask)
+{
+	int r = t->state == THREAD_STOPPED ? os_ptrace_setregs(t->tid, regs) : -ESRCH;
+
+	if (!r)
+		r = os_ptrace_setsigmask(t->tid, sigmask);
+	if (r == -ESRCH)
+		return thread_gone(p, t->tid);
+	return r < 0 ? err_sys(r, "cannot write the registers of thread %d", t->tid)
+		     : NULL;
+}
+
+struct err *thread_continue(struct process *p, struct thread *t)
+{
+	int r = t->state == THREAD_STOPPED ? os_ptrace_cont(t->tid, 0) : -ESRCH;
+
+	if (r < 0)
+		return thread_gone(p, t->tid);
+	t->state = THREAD_RUNNING;
+	return NULL;
+}
+
+// The mask first: with signals free a handler may run on either side of the register
+// write, as it may at any instruction; with the registers first and the tool dead, the
+// mask would stay as a gate had it.
+struct err *thread_write_back(struct thread *t)
+{
+	int r = 0;
+
+	if (t->mask_dirty)
+		r = os_ptrace_setsigmask(t->tid, t->sigmask);
+	if (!r && t->regs_dirty)
+		r = os_ptrace_setregs(t->tid, &t->regs);
+	t->mask_dirty = t->regs_dirty = false;
+	if (r == -ESRCH)
+		return NULL; // killed meanwhile: thread_detach sees it
+	return r < 0 ? err_sys(r, "cannot write the registers of thread %d", t->tid)
+		     : NULL;
+}
+
+void thread_detach(struct process *p, struct thread *t)
+{
+	if (os_ptrace_detach(t->tid) == 0) {
+		t->state = THREAD_RUNNING;
+		t->traced = false;
+		return;
+	}
+	// Not stopped any more: only SIGKILL does that.
+	wait_stop(t->tid, monotonic_ns() + DEATH_NS);
+	thread_lost(p, t);
+}
+
+struct err *thread_release(struct process *p, struct thread *t)
+{
+	if (t->state != THREAD_STOPPED)
+		return NULL;
+	struct err *e = thread_write_back(t);
+	thread_detach(p, t);
+	return e;
+}

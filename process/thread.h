@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Steps of stopping and releasing a thread that process.c puts together; see process.h
+// for the rest.
+#pragma once
+
+#include "process/process_impl.h"
+
+struct err *threads_add(struct process *p, pid_t tid, bool traced) must_check;
+
+// Seizes a thread that is not traced yet. One that is dying becomes THREAD_GONE, without
+// an error.
+struct err *thread_seize(struct process *p, struct thread *t,
+			 unsigned long options) must_check;
+
+// Waits until an interrupted thread is at PTRACE_EVENT_STOP and reads its registers, or
+// finds it gone (not an error). Threads it makes on the way join the list, which may
+// move.
+struct err *thread_collect(struct process *p, size_t index, uint64_t deadline) must_check;
+
+// The two halves of thread_release.
+struct err *thread_write_back(struct thread *t) must_check;
+void thread_detach(struct process *p, struct thread *t);
+
+// Marks it gone and takes the zombie away.
+void thread_lost(struct process *p, struct thread *t);
