@@ -77,8 +77,7 @@ int os_ptrace_setsigmask(pid_t tid, uint64_t mask)
 
 int os_ptrace_rseq(pid_t tid, struct uapi_rseq_configuration *ret)
 {
-	return request(UAPI_PTRACE_GET_RSEQ_CONFIGURATION, tid, number(sizeof(*ret)),
-		       ret);
+	return request(UAPI_PTRACE_GET_RSEQ_CONFIGURATION, tid, number(sizeof(*ret)), ret);
 }
 
 int os_waitid(pid_t tid, int flags, siginfo_t *ret)

@@ -34,8 +34,7 @@ static bool parse_line(char *line, struct mapping *ret)
 	    !used || ret->start >= ret->end || strlen(perms) != 4)
 		return false;
 	ret->prot = (perms[0] == 'r' ? PROT_READ : 0) |
-		    (perms[1] == 'w' ? PROT_WRITE : 0) |
-		    (perms[2] == 'x' ? PROT_EXEC : 0);
+		    (perms[1] == 'w' ? PROT_WRITE : 0) | (perms[2] == 'x' ? PROT_EXEC : 0);
 	ret->shared = perms[3] == 's';
 	ret->dev = makedev(major, minor);
 	ret->path = line + used;

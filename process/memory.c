@@ -40,8 +40,7 @@ static size_t fill(const struct mem_range *r, size_t n, struct cursor c,
 
 		if (c.offset == m->len)
 			continue;
-		local[used] =
-			(struct iovec){(char *)m->buf + c.offset, m->len - c.offset};
+		local[used] = (struct iovec){(char *)m->buf + c.offset, m->len - c.offset};
 		remote[used++] =
 			(struct iovec){(void *)(m->addr + c.offset), m->len - c.offset};
 	}

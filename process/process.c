@@ -84,7 +84,8 @@ static struct err *drop_old_threads(struct process *p)
 	for (size_t i = 0; i < p->threads.n; i++) {
 		struct thread *t = &p->threads.v[i];
 
-		if (t->traced || (t->state != THREAD_GONE && listed(tids, n, t->tid, &cursor)))
+		if (t->traced ||
+		    (t->state != THREAD_GONE && listed(tids, n, t->tid, &cursor)))
 			p->threads.v[kept++] = *t;
 	}
 	p->threads.n = kept;

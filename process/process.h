@@ -26,9 +26,8 @@ enum thread_state {
 struct thread {
 	pid_t tid;
 	enum thread_state state;
-	bool traced; // seized by us
-	struct user_regs_struct
-		regs; // as read at the stop; what the thread gets back when released
+	bool traced;		      // seized by us
+	struct user_regs_struct regs; // as read at the stop; what the thread gets back when released
 	uint64_t sigmask;
 	bool regs_dirty; // set by whoever changes regs: they are written when it is
 			 // released
@@ -69,8 +68,8 @@ struct err *process_seize(struct process *p) must_check;
 // so that the kernel restarts them. ERR_BUSY with the thread named when it does not
 // succeed before the deadline (monotonic ns): everything runs again then. The time the
 // first thread stopped is in *first_stop (monotonic ns, may be NULL).
-struct err *process_freeze(struct process *p, uint64_t deadline,
-			   uint64_t *first_stop) must_check;
+struct err *process_freeze(struct process *p, uint64_t deadline, uint64_t *first_stop)
+	must_check;
 
 // Lets all go on. Writes back changed registers and masks. Returns the first error but
 // goes on to the last thread whatever happens. *last_release gets the monotonic time at
@@ -78,8 +77,7 @@ struct err *process_freeze(struct process *p, uint64_t deadline,
 struct err *process_thaw(struct process *p, uint64_t *last_release) must_check;
 
 // Stops one thread only: seizes it if need be. ERR_BUSY at the deadline.
-struct err *thread_stop(struct process *p, struct thread *t,
-			uint64_t deadline) must_check;
+struct err *thread_stop(struct process *p, struct thread *t, uint64_t deadline) must_check;
 // Lets one stopped thread go on, with its (changed) registers and mask; it is no longer
 // traced.
 struct err *thread_release(struct process *p, struct thread *t) must_check;

@@ -268,8 +268,7 @@ struct err *thread_catch(struct process *p, struct thread *t, uint64_t deadline,
 	if (t->state == THREAD_GONE)
 		return thread_gone(p, t->tid);
 	int r = now ? os_ptrace_getregs(t->tid, now) : 0;
-	return r < 0 ? err_sys(r, "cannot read the registers of thread %d", t->tid)
-		     : NULL;
+	return r < 0 ? err_sys(r, "cannot read the registers of thread %d", t->tid) : NULL;
 }
 
 struct err *thread_set(struct process *p, struct thread *t,

@@ -9,8 +9,8 @@ struct err *threads_add(struct process *p, pid_t tid, bool traced) must_check;
 
 // Seizes a thread that is not traced yet. One that is dying becomes THREAD_GONE, without
 // an error.
-struct err *thread_seize(struct process *p, struct thread *t,
-			 unsigned long options) must_check;
+struct err *thread_seize(struct process *p, struct thread *t, unsigned long options)
+	must_check;
 
 // Waits until an interrupted thread is at PTRACE_EVENT_STOP and reads its registers, or
 // finds it gone (not an error). Threads it makes on the way join the list, which may

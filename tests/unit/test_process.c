@@ -3,6 +3,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +20,10 @@
 
 static const uint64_t MS = 1000000;
 
-#define ck_ok(expr)                                                     \
-	do {                                                            \
-		struct err *e_ = (expr);                                \
-		ck_assert_msg(!e_, "%s", e_ ? e_->message : "");        \
+#define ck_ok(expr)                                              \
+	do {                                                     \
+		struct err *e_ = (expr);                         \
+		ck_assert_msg(!e_, "%s", e_ ? e_->message : ""); \
 	} while (0)
 
 static void freeze_thaw(struct process *p, uint64_t *stop_ns)
@@ -48,7 +49,8 @@ START_TEST(freeze_loop)
 	}
 	process_close(p);
 	ck_assert_int_eq(victim_end(&v), 0);
-	printf("freeze of churn: %llu us on average\n", (unsigned long long)(sum / 200 / 1000));
+	printf("freeze of churn: %llu us on average\n",
+	       (unsigned long long)(sum / 200 / 1000));
 }
 END_TEST
 
@@ -71,7 +73,8 @@ START_TEST(all_threads_stand)
 			if (os_proc_status(v.pid, tids[i], &s) < 0 || s.state == 'X' ||
 			    s.state == 'Z')
 				continue;
-			ck_assert_msg(t && t->state == THREAD_STOPPED, "thread %d", tids[i]);
+			ck_assert_msg(t && t->state == THREAD_STOPPED, "thread %d",
+				      tids[i]);
 			ck_assert_int_eq(s.state, 't');
 			ck_assert_uint_ne(t->regs.rip, 0);
 		}
@@ -235,7 +238,7 @@ static void count_signals(int fd)
 		sigsuspend(&old);
 	if (write(fd, "d", 1) != 1)
 		_exit(2);
-	_exit(0);
+	sleep_for_ever(fd);
 }
 
 START_TEST(no_signal_is_lost)
@@ -258,6 +261,7 @@ START_TEST(no_signal_is_lost)
 	alarm(10);
 	ck_assert_int_eq(read(fd[0], &c, 1), 1);
 	alarm(0);
+	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 }
 END_TEST

@@ -49,7 +49,8 @@ static int quiet_pipe(void)
 static int quiet_socket(int type)
 {
 	int fd = socket(AF_INET, type, 0);
-	struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct sockaddr_in any = {.sin_family = AF_INET,
+				  .sin_addr = {htonl(INADDR_LOOPBACK)}};
 	struct timeval tv = {0, LIMIT_MS * 1000};
 
 	if (bind(fd, (struct sockaddr *)&any, sizeof(any)))
@@ -103,7 +104,9 @@ static int b_select(void)
 
 	FD_ZERO(&set);
 	FD_SET(fd, &set);
-	return select(fd + 1, &set, NULL, NULL, &(struct timeval){0, LIMIT_MS * 1000}) ? errno : 0;
+	return select(fd + 1, &set, NULL, NULL, &(struct timeval){0, LIMIT_MS * 1000})
+		       ? errno
+		       : 0;
 }
 
 static int b_cond(void)
@@ -132,8 +135,8 @@ static int b_futex(void)
 	int word = 0;
 
 	return !syscall(SYS_futex, &word, FUTEX_WAIT, 0, &LIMIT) ? -1
-	       : errno == ETIMEDOUT				  ? 0
-								  : errno;
+	       : errno == ETIMEDOUT				 ? 0
+								 : errno;
 }
 
 static int b_epoll_wait(void)
@@ -182,7 +185,9 @@ static int b_recv(void)
 {
 	char c;
 
-	return recv(quiet_socket(SOCK_DGRAM), &c, 1, 0) >= 0 ? -1 : errno == EAGAIN ? 0 : errno;
+	return recv(quiet_socket(SOCK_DGRAM), &c, 1, 0) >= 0 ? -1
+	       : errno == EAGAIN			     ? 0
+							     : errno;
 }
 
 static int b_recvmsg(void)
@@ -191,14 +196,18 @@ static int b_recvmsg(void)
 	struct iovec v = {&c, 1};
 	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
 
-	return recvmsg(quiet_socket(SOCK_DGRAM), &m, 0) >= 0 ? -1 : errno == EAGAIN ? 0 : errno;
+	return recvmsg(quiet_socket(SOCK_DGRAM), &m, 0) >= 0 ? -1
+	       : errno == EAGAIN			     ? 0
+							     : errno;
 }
 
 static int b_read_socket(void)
 {
 	char c;
 
-	return read(quiet_socket(SOCK_DGRAM), &c, 1) >= 0 ? -1 : errno == EAGAIN ? 0 : errno;
+	return read(quiet_socket(SOCK_DGRAM), &c, 1) >= 0 ? -1
+	       : errno == EAGAIN			  ? 0
+							  : errno;
 }
 
 static int b_accept(void)
@@ -233,8 +242,8 @@ static int b_mq(void)
 	}
 	mq_unlink(name);
 	return mq_timedreceive(q, buf, sizeof(buf), NULL, &end) >= 0 ? -1
-	       : errno == ETIMEDOUT				   ? 0
-								   : errno;
+	       : errno == ETIMEDOUT				     ? 0
+								     : errno;
 }
 
 static const struct kind {

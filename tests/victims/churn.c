@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +24,8 @@ static atomic_ulong done[THREADS];
 static void wrong(const char *what, long value)
 {
 	if (atomic_fetch_add(&bad, 1) < 10)
-		fprintf(stderr, "victim: %s gave %ld (%s)\n", what, value, strerror(errno));
+		fprintf(stderr, "victim: %s gave %ld (%s)\n", what, value,
+			strerror(errno));
 }
 
 static void tick(int sig)
@@ -154,8 +156,8 @@ static void *ping(void *arg)
 
 int main(void)
 {
-	void *(*const body[THREADS])(void *) = {compute, compute, compute, churn,  churn,
-						churn,	 sleeper, poller,  ping,   ping};
+	void *(*const body[THREADS])(void *) = {compute, compute, compute, churn, churn,
+						churn,	 sleeper, poller,  ping,  ping};
 	pthread_t t[THREADS];
 	sigset_t alarm;
 	char c;
@@ -169,7 +171,8 @@ int main(void)
 		pthread_create(&t[i], NULL, body[i], (void *)i);
 		pthread_sigmask(SIG_BLOCK, &alarm, NULL);
 	}
-	sigaction(SIGALRM, &(struct sigaction){.sa_handler = tick, .sa_flags = SA_RESTART}, NULL);
+	sigaction(SIGALRM,
+		  &(struct sigaction){.sa_handler = tick, .sa_flags = SA_RESTART}, NULL);
 	setitimer(ITIMER_REAL, &(struct itimerval){{0, 2000}, {0, 2000}}, NULL);
 	puts("ready");
 	fflush(stdout);
