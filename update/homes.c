@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Gives every variable and function of NEW its place in the process: data stays at home (design 2).
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "update/plan.h"
+#include "util/cleanup.h"
+
+static struct err *set_home(struct plan *p, const struct var *v, taddr_t home)
+{
+	struct home h = {.addr = v->addr, .size = v->size, .home = home};
+
+	return vec_push(&p->layout.homes, h);
+}
+
+static int by_addr(const void *a, const void *b)
+{
+	taddr_t x = *(const taddr_t *)a, y = *(const taddr_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+// The live starts of all variables of OLD, sorted: what a variable may not grow into.
+struct occupancy {
+	taddr_t *starts;
+	size_t n;
+};
+
+static struct err *occupancy_read(const struct plan *p, struct occupancy *ret)
+{
+	const struct diff *d = p->diff;
+
+	ret->starts = malloc((d->old_vars.n + 1) * sizeof(*ret->starts));
+	if (!ret->starts)
+		return err_nomem();
+	vec_for_each (v, &d->old_vars)
+		ret->starts[ret->n++] = layout_data(&p->subject->record.layout, v->addr);
+	qsort(ret->starts, ret->n, sizeof(*ret->starts), by_addr);
+	return NULL;
+}
+
+// Bytes from `home` to the next variable; 0 when it is the last one of its mapping.
+static uint64_t room_at(const struct plan *p, const struct occupancy *o, taddr_t home)
+{
+	const struct mapping *m = maps_at(&p->subject->maps, home);
+
+	for (size_t i = 0; i < o->n; i++)
+		if (o->starts[i] > home && m && o->starts[i] < m->end)
+			return o->starts[i] - home;
+	return 0;
+}
+
+// A variable may grow in place into padding that nobody uses: all zero now, up to the next variable.
+static struct err *can_grow(const struct plan *p, const struct occupancy *o, const struct var *old,
+			    const struct var *new, taddr_t home, bool *ret)
+{
+	uint8_t pad[64];
+	uint64_t more = new->size - old->size;
+
+	*ret = false;
+	if (room_at(p, o, home) < new->size || more > sizeof(pad))
+		return NULL;
+	TRY(mem_read(p->subject->process->pid, home + old->size, pad, more));
+	for (uint64_t i = 0; i < more; i++)
+		if (pad[i])
+			return NULL;
+	*ret = true;
+	return NULL;
+}
+
+// True when the word at `at` is a relocated word of OLD's own data that points to [from, to): the merge of
+// initial data will point it to the new place.
+static bool merged_word(const struct plan *p, taddr_t at, vaddr_t from, vaddr_t to)
+{
+	const struct module *old = p->subject->old;
+
+	vec_for_each (r, &old->relocs) {
+		if (r->type != R_X86_64_RELATIVE && r->type != R_X86_64_64)
+			continue;
+		vaddr_t target = (r->name ? r->sym_addr : 0) + (uint64_t)r->addend;
+		if (target >= from && target < to &&
+		    layout_data(&p->subject->record.layout, r->addr) == at)
+			return true;
+	}
+	return false;
+}
+
+// Looks through one writable mapping for a word that points into [home, home + size of v).
+static struct err *find_pointer_in(const struct plan *p, const struct mapping *m,
+				   const struct var *v, taddr_t home, taddr_t *ret)
+{
+	enum { CHUNK = 1 << 20 };
+	_cleanup_free_ uint64_t *buf = malloc(CHUNK);
+
+	if (!buf)
+		return err_nomem();
+	for (taddr_t at = m->start; at < m->end; at += CHUNK) {
+		size_t n = m->end - at < CHUNK ? m->end - at : CHUNK;
+		struct err *e = mem_read(p->subject->process->pid, at, buf, n);
+
+		if (e) { // device memory and the like, unmapped meanwhile
+			err_free(e);
+			return NULL;
+		}
+		for (size_t i = 0; i < n / 8; i++) {
+			if (buf[i] < home || buf[i] >= home + v->size)
+				continue;
+			if (merged_word(p, at + i * 8, v->addr, v->addr + v->size))
+				continue;
+			*ret = at + i * 8;
+			return NULL;
+		}
+	}
+	return NULL;
+}
+
+static struct err *find_pointer(const struct plan *p, const struct var *v, taddr_t home,
+				taddr_t *ret)
+{
+	*ret = 0;
+	vec_for_each (m, &p->subject->maps.v) {
+		if (!(m->prot & PROT_WRITE) || !strncmp(m->path, "/memfd:molt:", 12))
+			continue;
+		TRY(find_pointer_in(p, m, v, home, ret));
+		if (*ret)
+			return NULL;
+	}
+	return NULL;
+}
+
+// True when code of OLD takes the variable's address: then it may be anywhere.
+static bool address_taken(const struct plan *p, const struct var *v)
+{
+	vec_for_each (f, &p->diff->old_funcs)
+		vec_for_each (i, &f->body.insns)
+			if ((i->flags & INSN_LEA) && i->target >= v->addr &&
+			    i->target <= v->addr + v->size)
+				return true;
+	return false;
+}
+
+static struct err *refuse_resized(const struct var *old, const struct var *new, const char *why)
+{
+	return err_refuse("var-resized", new->name,
+			  "variable %s is resized from %lu to %lu bytes: it cannot grow where it is "
+			  "and %s",
+			  new->name, old->size, new->size, why);
+}
+
+static struct err *place_resized(struct plan *p, const struct occupancy *o, uint32_t pair,
+				 const struct var *old, const struct var *new, taddr_t home)
+{
+	bool grows;
+	taddr_t pointer;
+
+	if (region_const(old->region) && region_const(new->region)) {
+		p->home_moved[pair] = true;
+		return NULL;
+	}
+	if (new->size < old->size)
+		return set_home(p, new, home);
+	TRY(can_grow(p, o, old, new, home, &grows));
+	if (grows)
+		return set_home(p, new, home);
+	// It moves. A pointer to it that exists now would go on pointing at the old place; where its
+	// address is taken by code, one may also be made until the stop.
+	if (address_taken(p, old))
+		return refuse_resized(old, new, "code takes its address");
+	TRY(find_pointer(p, old, home, &pointer));
+	if (pointer)
+		return refuse_resized(old, new, "there are pointers to it");
+	p->home_moved[pair] = true;
+	struct moved_var m = {.pair = pair, .from = home, .to = p->layout.base + new->addr};
+	return vec_push(&p->moved, m);
+}
+
+static struct err *place_variable(struct plan *p, const struct occupancy *o, uint32_t pair)
+{
+	const struct var_pair *vp = &p->diff->vars.v[pair];
+
+	if (vp->old == NO_TWIN || vp->new == NO_TWIN)
+		return NULL;
+	const struct var *old = &p->diff->old_vars.v[vp->old];
+	const struct var *new = &p->diff->new_vars.v[vp->new];
+	taddr_t home = layout_data(&p->subject->record.layout, old->addr);
+
+	if (old->region == REGION_TLS || new->region == REGION_TLS)
+		return NULL;
+	// Of the linker's own objects only the identity of __dso_handle matters (atexit handlers).
+	if (new->linker && strcmp(new->name, "__dso_handle"))
+		return NULL;
+	if (region_const(old->region) && region_writable(new->region)) {
+		p->home_moved[pair] = true; // the old place cannot be written
+		return NULL;
+	}
+	if (vp->verdict == VAR_RESIZED)
+		return place_resized(p, o, pair, old, new, home);
+	return set_home(p, new, home);
+}
+
+// A function keeps the address the process knows it by; its entries in older images become aliases.
+static struct err *place_function(struct plan *p, const struct func_pair *fp)
+{
+	const struct layout *was = &p->subject->record.layout;
+
+	if (fp->old == NO_TWIN || fp->new == NO_TWIN)
+		return NULL;
+	vaddr_t old = p->diff->old_funcs.v[fp->old].addr, new = p->diff->new_funcs.v[fp->new].addr;
+	struct canonical c = {.addr = new, .entry = layout_function(was, old)};
+	const struct entry_alias *alias;
+	size_t n = layout_aliases(was, old, &alias);
+
+	TRY(vec_push(&p->layout.canonicals, c));
+	for (size_t i = 0; i < n; i++) {
+		struct entry_alias a = {.addr = new, .entry = alias[i].entry};
+
+		TRY(vec_push(&p->layout.aliases, a));
+	}
+	if (was->base + old != c.entry) {
+		struct entry_alias a = {.addr = new, .entry = was->base + old};
+
+		TRY(vec_push(&p->layout.aliases, a));
+	}
+	return NULL;
+}
+
+struct err *homes_place(struct plan *p)
+{
+	struct occupancy o = {0};
+	struct err *e = occupancy_read(p, &o);
+
+	p->home_moved = calloc(p->diff->vars.n + 1, sizeof(*p->home_moved));
+	p->refers_moved = calloc(p->diff->new_funcs.n + 1, sizeof(*p->refers_moved));
+	if (!e && (!p->home_moved || !p->refers_moved))
+		e = err_nomem();
+	for (uint32_t i = 0; !e && i < p->diff->vars.n; i++)
+		e = place_variable(p, &o, i);
+	for (size_t i = 0; !e && i < p->diff->funcs.n; i++)
+		e = place_function(p, &p->diff->funcs.v[i]);
+	free(o.starts);
+	if (!e)
+		layout_sort(&p->layout);
+	return e;
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The plan of an update: the new image relinked against the living data, and every word to be changed.
+// Made while the process runs; nothing in the process is touched before all of it stands.
+#pragma once
+
+#include "diff/diff.h"
+#include "process/commit.h"
+#include "update/subject.h"
+
+// An IFUNC whose resolver must be called in the target before a slot of the new image can be filled.
+struct ifunc_slot {
+	vaddr_t slot; // in NEW
+	taddr_t resolver;
+	int64_t addend;
+	taddr_t old_slot; // a lazily bound slot of the old image that gets the value too, or 0
+};
+
+// A writable variable that could not stay at home: its value is carried over inside the stop.
+struct moved_var {
+	uint32_t pair; // index into diff->vars
+	taddr_t from, to;
+};
+
+struct plan {
+	struct subject *subject;
+	struct module *new;
+	struct diff *diff;
+	struct layout layout; // of NEW in the process; layout.base is where the image will be
+	uint8_t *image;	      // NEW as it will be in memory, new->span bytes
+	uint8_t *live;	      // the read-only segments of OLD as they are in memory, old->span bytes
+	bool *home_moved;     // by index of diff->vars: its home is not where OLD has it
+	bool *refers_moved;   // by index of diff->new_funcs: the body refers to such a variable
+	VEC(struct patch) patches; // all but the frames and moved variables; entry jumps come last
+	VEC(struct ifunc_slot) ifuncs;
+	VEC(struct moved_var) moved;
+	VEC(char *) notes; // for the user, one line each
+	size_t merged, conflicts, jumps;
+};
+
+struct plan_options {
+	const char *debug_dir;
+	bool allow_holes;
+	const char *const *keep_old;
+	size_t n_keep_old;
+};
+
+// Makes the plan, or refuses. `new_path` is opened here.
+struct err *plan_make(struct subject *s, const char *new_path, const struct plan_options *opt,
+		      void (*progress)(void *arg, const char *text), void *arg,
+		      struct plan **ret) must_check;
+void plan_free(struct plan *p);
+void plan_freep(struct plan **p);
+
+// The steps of plan_make, in order.
+struct err *preflight(struct plan *p, const struct plan_options *opt) must_check;
+struct err *homes_place(struct plan *p) must_check;
+struct err *relink_instructions(struct plan *p) must_check;
+struct err *image_relocate(struct plan *p) must_check;
+struct err *merge_initial_data(struct plan *p) must_check;
+struct err *plan_ldso(struct plan *p) must_check;
+struct err *plan_entries(struct plan *p) must_check;
+
+// In the stop: the words that carry one moved variable over, as patches of the new image.
+struct err *merge_moved(struct plan *p, const struct moved_var *m, struct commit *c) must_check;
+
+// A remark for the user.
+struct err *plan_note(struct plan *p, const char *fmt, ...) must_check printf_like(2, 3);
+struct err *plan_patch(struct plan *p, taddr_t addr, const void *old, const void *new, size_t len,
+		       const char *what) must_check;
+
+// Run-time value of an address of NEW as data or code may hold it: canonical entry for the start of a
+// function, home for a variable, else the place in the new image. `is_end`: a pointer one past the end of
+// the variable that ends there is meant when both readings differ.
+taddr_t plan_address(const struct plan *p, vaddr_t addr);
+
+static inline bool region_writable(enum region r)
+{
+	return r == REGION_DATA || r == REGION_BSS;
+}
+
+static inline bool region_const(enum region r)
+{
+	return r == REGION_RODATA || r == REGION_RELRO;
+}

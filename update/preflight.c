@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What the two files alone tell against an update.
+#include <stdio.h>
+#include <string.h>
+
+#include "update/plan.h"
+
+static const struct {
+	enum module_change kind;
+	const char *code;
+	const char *text; // object, detail
+} fact_refusals[] = {
+	{CHANGE_NEEDED_ADDED, "needed-added", "NEW needs the library %s, which OLD does not%s%s"},
+	{CHANGE_TLS, "tls-changed", "the layout of thread-local storage changed: %s%s%s"},
+	{CHANGE_CONSTRUCTOR, "constructor", "NEW has a constructor that would not run: %s%s%s"},
+	{CHANGE_COPY_RELOC, "copy-reloc",
+	 "NEW refers directly to the library variable %s, which OLD does not%s%s"},
+	{CHANGE_ICF, "icf", "functions that shared one address in OLD differ in NEW: %s%s%s"},
+	{CHANGE_IFUNC, "ifunc", "the program's own IFUNC changed: %s%s%s"},
+};
+
+static struct err *check_facts(const struct diff *d)
+{
+	vec_for_each (f, &d->facts)
+		for (size_t i = 0; i < ARRAY_SIZE(fact_refusals); i++)
+			if (fact_refusals[i].kind == f->kind) {
+				char text[512];
+
+				// the formats are the three-string ones of the table above
+				snprintf(text, sizeof(text), fact_refusals[i].text,
+					 f->object ? f->object : "", f->detail ? ": " : "",
+					 f->detail ? f->detail : "");
+				return err_refuse(fact_refusals[i].code, f->object, "%s", text);
+			}
+	return NULL;
+}
+
+static const char *type_code(enum type_verdict v)
+{
+	switch (v) {
+	case TYPE_SHIFTED:
+		return "type-shifted";
+	case TYPE_GROWN:
+		return "type-grown";
+	case TYPE_SHRUNK:
+		return "type-shrunk";
+	case TYPE_MEANING:
+		return "type-meaning";
+	case TYPE_HOLE:
+		return "type-hole";
+	case TYPE_SAME:
+	case TYPE_RENAMED:
+	case TYPE_STACK_ONLY:
+	case TYPE_ADDED:
+	case TYPE_REMOVED:
+		break;
+	}
+	return "type-changed";
+}
+
+static struct err *refuse_type(const struct type_change *c)
+{
+	char object[256];
+
+	snprintf(object, sizeof(object), "%s%s%s", c->name, c->member ? "." : "",
+		 c->member ? c->member : "");
+	return err_refuse(type_code(c->verdict), object, "%s %s: %s%s%s%s", c->name,
+			  type_verdict_name(c->verdict), c->detail ? c->detail : "layout differs",
+			  c->via ? " (live through " : "", c->via ? c->via : "", c->via ? ")" : "");
+}
+
+static struct err *check_types(struct plan *p, const struct plan_options *opt)
+{
+	const struct type_report *r = &p->diff->types;
+
+	if (!r->old_has_dwarf || !r->new_has_dwarf)
+		return err_refuse("no-debug-info", r->old_has_dwarf ? p->new->path : p->subject->old->path,
+				  "%s has no debug information, so the layout of its data cannot be "
+				  "compared: give its debug file with --debug DIR",
+				  r->old_has_dwarf ? p->new->path : p->subject->old->path);
+	vec_for_each (c, &r->changes) {
+		if (c->verdict == TYPE_HOLE) {
+			if (!opt->allow_holes && c->live)
+				return refuse_type(c);
+			TRY(plan_note(p, "%s: %s", c->name, c->detail));
+		} else if (type_change_refuses(c)) {
+			return refuse_type(c);
+		} else if (c->verdict == TYPE_RENAMED || c->verdict == TYPE_STACK_ONLY) {
+			TRY(plan_note(p, "%s %s: %s", c->name, type_verdict_name(c->verdict),
+				      c->detail ? c->detail : ""));
+		}
+	}
+	return NULL;
+}
+
+// A --keep-old name must be a function of OLD.
+static struct err *check_keep_old(const struct plan *p, const struct plan_options *opt)
+{
+	for (size_t i = 0; i < opt->n_keep_old; i++) {
+		bool found = false;
+
+		vec_for_each (f, &p->diff->old_funcs)
+			found |= !strcmp(f->name, opt->keep_old[i]);
+		if (!found)
+			return err_with(err_new(ERR_USAGE, "--keep-old: %s has no function %s",
+						p->subject->old->path, opt->keep_old[i]),
+					"no-such-function", opt->keep_old[i]);
+	}
+	return NULL;
+}
+
+struct err *preflight(struct plan *p, const struct plan_options *opt)
+{
+	if (p->diff->by_shape)
+		return err_refuse("stripped", p->new->path,
+				  "functions cannot be named for certain: give the separate debug "
+				  "files with --debug DIR");
+	if (!p->diff->count[FUNC_SAME])
+		return err_refuse("not-the-program", p->new->path,
+				  "%s has no function in common with %s: it is another program",
+				  p->new->path, p->subject->old->path);
+	TRY(check_keep_old(p, opt));
+	TRY(check_facts(p->diff));
+	return check_types(p, opt);
+}
