@@ -109,16 +109,45 @@ static struct err *check_keep_old(const struct plan *p, const struct plan_option
 	return NULL;
 }
 
+// Start-up code that every program has, and main: no sign of kinship.
+static bool is_common(const char *name)
+{
+	static const char *const names[] = {"_start", "_init", "_fini", "main", "frame_dummy",
+					    "deregister_tm_clones", "register_tm_clones",
+					    "__do_global_dtors_aux"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(names[i], name))
+			return true;
+	return false;
+}
+
+// A build of the same program has at least a third of its functions.
+static struct err *check_kinship(const struct plan *p)
+{
+	size_t own = 0, paired = 0;
+
+	for (uint32_t i = 0; i < p->diff->old_funcs.n; i++) {
+		if (is_common(p->diff->old_funcs.v[i].name))
+			continue;
+		const struct func_pair *fp = diff_pair_of_old(p->diff, i);
+		own++;
+		paired += fp && fp->new != NO_TWIN;
+	}
+	if (own && paired < (own + 2) / 3)
+		return err_refuse("not-the-program", p->new->path,
+				  "%s has only %zu of the %zu functions of %s: it is another program",
+				  p->new->path, paired, own, p->subject->old->path);
+	return NULL;
+}
+
 struct err *preflight(struct plan *p, const struct plan_options *opt)
 {
 	if (p->diff->by_shape)
 		return err_refuse("stripped", p->new->path,
 				  "functions cannot be named for certain: give the separate debug "
 				  "files with --debug DIR");
-	if (!p->diff->count[FUNC_SAME])
-		return err_refuse("not-the-program", p->new->path,
-				  "%s has no function in common with %s: it is another program",
-				  p->new->path, p->subject->old->path);
+	TRY(check_kinship(p));
 	TRY(check_keep_old(p, opt));
 	TRY(check_facts(p->diff));
 	return check_types(p, opt);

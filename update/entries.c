@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Entry jumps: every address by which the process may enter a function leads to its newest body.
+#include <string.h>
+
+#include "update/plan.h"
+
+enum {
+	JUMP_LEN = 5,	// e9 rel32
+	ENDBR_LEN = 4,	// f3 0f 1e fa stays first (indirect branch tracking)
+	ENTRY_LEN = ENDBR_LEN + JUMP_LEN,
+};
+
+static const uint8_t endbr64[ENDBR_LEN] = {0xf3, 0x0f, 0x1e, 0xfa};
+
+static bool is_padding(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i] != 0x90 && p[i] != 0xcc && p[i] != 0)
+			return false;
+	return true;
+}
+
+// Bytes at the entry that may be overwritten: the function itself and padding behind it. Padding of more
+// than one byte is made of long NOPs, which end where the next function starts.
+static uint64_t entry_room(const struct plan *p, const struct func *f)
+{
+	const struct module *old = p->subject->old;
+	const struct symbol *next = NULL;
+
+	if (f->size >= ENTRY_LEN)
+		return f->size;
+	vec_for_each (sym, &old->symbols)
+		if (sym->addr > f->addr && sym->region == REGION_TEXT && (!next || sym->addr < next->addr))
+			next = sym;
+	vaddr_t end = next ? next->addr : f->addr + f->size;
+	if (end > f->addr + 16)
+		end = f->addr + 16;
+	const uint8_t *pad = module_bytes(old, f->addr + f->size, end - f->addr - f->size);
+	// A multi-byte NOP starts with 66 or 0f; a function would have a symbol there.
+	if (pad && end > f->addr + f->size &&
+	    (is_padding(pad, end - f->addr - f->size) || pad[0] == 0x66 || pad[0] == 0x0f))
+		return end - f->addr;
+	return f->size;
+}
+
+// One place where the process may enter a function.
+struct entry {
+	taddr_t at, to;
+	bool needed;  // whatever stands there now
+	bool current; // in the image that runs now; others may hold a jump of an earlier update
+};
+
+static struct err *jump_at(struct plan *p, const struct entry *en)
+{
+	uint8_t was[ENTRY_LEN], jump[8];
+	int off = 0;
+
+	TRY(mem_read(p->subject->process->pid, en->at, was, sizeof(was)));
+	if (!memcmp(was, endbr64, ENDBR_LEN))
+		off = ENDBR_LEN;
+	if (!en->needed && (en->current || was[off] != 0xe9))
+		return NULL;
+	int64_t rel = (int64_t)(en->to - (en->at + (uint64_t)off + JUMP_LEN));
+	int32_t rel32 = (int32_t)rel;
+	if (rel != rel32)
+		return err_refuse("no-room", NULL, "entry 0x%lx is more than 2 GB from the new image",
+				  en->at);
+	jump[0] = 0xe9;
+	memcpy(jump + 1, &rel32, sizeof(rel32));
+	p->jumps++;
+	return plan_patch(p, en->at + (uint64_t)off, was + off, jump, JUMP_LEN, "entry jump");
+}
+
+static bool has_room(const struct plan *p, const struct func *old)
+{
+	bool endbr = old->size >= ENDBR_LEN &&
+		     !memcmp(p->live + old->addr, endbr64, ENDBR_LEN);
+
+	return entry_room(p, old) >= (endbr ? ENTRY_LEN : JUMP_LEN);
+}
+
+// The old body may still be entered by its address: by pointers, as an exported symbol, through entries of
+// older images, from frames that go on in an old body. An unchanged function that nobody can reach so
+// keeps its entry, and one too short for a jump, or that branches into it, goes on in its equal old body.
+static struct err *plan_entry(struct plan *p, const struct func_pair *fp)
+{
+	const struct func *old = &p->diff->old_funcs.v[fp->old];
+	const struct func *new = &p->diff->new_funcs.v[fp->new];
+	taddr_t canonical = layout_function(&p->layout, new->addr);
+	taddr_t current = subject_base(p->subject) + old->addr;
+	bool must = fp->verdict != FUNC_SAME || p->refers_moved[fp->new];
+	bool may = has_room(p, old) && !old->body.branches_into_entry;
+	const struct entry_alias *alias;
+	size_t n = layout_aliases(&p->layout, new->addr, &alias);
+
+	if (must && !has_room(p, old))
+		return err_refuse("short-function", old->name,
+				  "function %s has only %lu bytes: no room for the jump to its new "
+				  "body",
+				  old->name, entry_room(p, old));
+	struct entry en = {.at = canonical, .to = p->layout.base + new->addr,
+			   .current = canonical == current};
+	en.needed = must || (may && (old->address_taken || old->in_dynsym));
+	TRY(jump_at(p, &en));
+	for (size_t i = 0; i < n; i++) {
+		en.at = alias[i].entry;
+		en.current = en.at == current;
+		en.needed = must;
+		TRY(jump_at(p, &en));
+	}
+	return NULL;
+}
+
+struct err *plan_entries(struct plan *p)
+{
+	for (size_t i = 0; i < p->diff->funcs.n; i++) {
+		const struct func_pair *fp = &p->diff->funcs.v[i];
+
+		if (fp->old != NO_TWIN && fp->new != NO_TWIN)
+			TRY(plan_entry(p, fp));
+	}
+	return NULL;
+}

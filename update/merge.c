@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Three-way merge of initial data (design 2, point 5): base = OLD's file, ours = the process, theirs = NEW's
+// file. By DWARF member where the type is known, else by word.
+#include <stdlib.h>
+#include <string.h>
+
+#include "update/initial.h"
+#include "util/cleanup.h"
+
+enum { STRING_MAX = 4096 };
+
+// A variable being merged.
+struct merging {
+	struct plan *p;
+	const struct var *old, *new;
+	taddr_t ours; // where its bytes are now
+	taddr_t dest; // where they will be; differs from `ours` for a moved variable
+	struct commit *carry; // moved: patches go here, inside the stop
+	uint8_t *now;	      // its bytes in the process
+	uint64_t now_size;
+	bool conflict;
+};
+
+static void put(uint8_t *to, uint64_t value, uint8_t len)
+{
+	memcpy(to, &value, len);
+}
+
+// The process may hold a pointer to an equal string of an older image: it was never changed.
+static struct err *points_to_string(const struct plan *p, uint64_t ours, const char *s, bool *ret)
+{
+	char buf[STRING_MAX];
+
+	*ret = false;
+	if (!s || strlen(s) >= sizeof(buf) || !maps_at(&p->subject->maps, ours))
+		return NULL;
+	struct err *e = mem_read_string(p->subject->process->pid, ours, buf, sizeof(buf));
+	if (e)
+		err_free(e);
+	else
+		*ret = !strcmp(buf, s);
+	return NULL;
+}
+
+// Words that differ in both files, in place: ours == base takes theirs, else ours stays.
+static struct err *merge_word(struct merging *m, uint64_t off, uint8_t len)
+{
+	struct plan *p = m->p;
+	struct initial_word base = initial_word(p->subject->old, m->old->addr + off, len);
+	struct initial_word theirs = initial_word(p->new, m->new->addr + off, len);
+	uint64_t ours = 0, base_value, their_value;
+	bool base_known, theirs_known, same_string;
+
+	if (initial_equal(p, &base, &theirs))
+		return NULL;
+	memcpy(&ours, m->now + off, len);
+	TRY(initial_value_new(p, &theirs, &their_value, &theirs_known));
+	TRY(initial_value_old(p, &base, &base_value, &base_known));
+	if (theirs_known && ours == their_value)
+		return NULL;
+	TRY(points_to_string(p, ours, initial_string(p->subject->old, &base), &same_string));
+	if (!theirs_known || !((base_known && ours == base_value) || same_string)) {
+		m->conflict = true;
+		return NULL;
+	}
+	uint8_t old_bytes[8], new_bytes[8];
+	put(old_bytes, ours, len);
+	put(new_bytes, their_value, len);
+	p->merged++;
+	return plan_patch(p, m->dest + off, old_bytes, new_bytes, len, "initial data");
+}
+
+// The new image already holds theirs; a word the process has changed is carried over.
+static struct err *carry_word(struct merging *m, uint64_t off, uint8_t len)
+{
+	struct plan *p = m->p;
+	struct initial_word base = initial_word(p->subject->old, m->old->addr + off, len);
+	uint64_t ours = 0, base_value, image_value = 0;
+	bool base_known;
+
+	memcpy(&ours, m->now + off, len);
+	TRY(initial_value_old(p, &base, &base_value, &base_known));
+	if (base_known && ours == base_value)
+		return NULL;
+	memcpy(&image_value, p->image + m->new->addr + off, len);
+	if (ours == image_value)
+		return NULL;
+	struct patch patch = {.addr = m->dest + off, .len = len, .what = "moved variable"};
+	put(patch.old_bytes, image_value, len);
+	put(patch.new_bytes, ours, len);
+	return commit_add(m->carry, &patch);
+}
+
+// One member: if any of its words conflicts, none of it is taken.
+static struct err *merge_unit(struct merging *m, uint64_t off, uint64_t size)
+{
+	size_t mark = m->p->patches.n, merged = m->p->merged;
+
+	m->conflict = false;
+	for (uint64_t at = off; at < off + size;) {
+		uint64_t left = off + size - at;
+		uint8_t len = (uint8_t)(left < 8 - at % 8 ? left : 8 - at % 8);
+
+		TRY(m->carry ? carry_word(m, at, len) : merge_word(m, at, len));
+		at += len;
+	}
+	if (!m->conflict)
+		return NULL;
+	m->p->patches.n = mark;
+	m->p->merged = merged;
+	m->p->conflicts++;
+	return plan_note(m->p,
+			 "%s+%lu: the process has changed it, and so did NEW's initial value: "
+			 "the process's value stays",
+			 m->new->name, off);
+}
+
+static struct err *read_now(struct merging *m)
+{
+	m->now_size = m->old->size < m->new->size ? m->old->size : m->new->size;
+	m->now = malloc(m->now_size + 8);
+	if (!m->now)
+		return err_nomem();
+	return mem_read(m->p->subject->process->pid, m->ours, m->now, m->now_size);
+}
+
+static struct err *merge_units(struct merging *m)
+{
+	for (uint64_t off = 0; off < m->now_size;) {
+		uint64_t len = m->now_size - off < 8 ? m->now_size - off : 8;
+
+		TRY(merge_unit(m, off, len));
+		off += len;
+	}
+	return NULL;
+}
+
+// What a variable grew into is padding: it takes theirs.
+static struct err *fill_growth(struct merging *m)
+{
+	static const uint8_t zeros[8];
+
+	if (m->dest != m->ours)
+		return NULL;
+	for (uint64_t off = m->now_size; off < m->new->size; off++) {
+		struct initial_word theirs = initial_word(m->p->new, m->new->addr + off, 1);
+		uint8_t byte = (uint8_t)theirs.raw;
+
+		if (byte)
+			TRY(plan_patch(m->p, m->dest + off, zeros, &byte, 1, "grown variable"));
+	}
+	return NULL;
+}
+
+// True when a relocated word of the variable leads to something that moved.
+static bool leads_to_moved(const struct plan *p, const struct var *new)
+{
+	for (size_t i = module_reloc_lower_bound(p->new, new->addr); i < p->new->relocs.n; i++) {
+		const struct reloc *r = &p->new->relocs.v[i];
+
+		if (r->addr >= new->addr + new->size)
+			break;
+		vaddr_t at = (r->sym_defined ? r->sym_addr : 0) + (uint64_t)r->addend;
+		struct var_reading vr = diff_new_var_at(p->diff, at);
+		const struct var_pair *vp =
+			vr.inside != NO_TWIN ? diff_var_of_new(p->diff, vr.inside) : NULL;
+		if (vp && vp->old != NO_TWIN && p->home_moved[vp - p->diff->vars.v])
+			return true;
+	}
+	return false;
+}
+
+static struct err *merge_pair(struct plan *p, uint32_t pair)
+{
+	const struct var_pair *vp = &p->diff->vars.v[pair];
+
+	if (vp->old == NO_TWIN || vp->new == NO_TWIN || p->home_moved[pair])
+		return NULL;
+	struct merging m = {.p = p, .old = &p->diff->old_vars.v[vp->old],
+			    .new = &p->diff->new_vars.v[vp->new]};
+	if (m.old->region == REGION_TLS || m.new->linker || m.new->copy_reloc || m.old->copy_reloc)
+		return NULL;
+	if (vp->verdict == VAR_SAME && !leads_to_moved(p, m.new))
+		return NULL;
+	m.ours = m.dest = layout_data(&p->layout, m.new->addr);
+	struct err *e = read_now(&m);
+	size_t conflicts = p->conflicts;
+	if (!e)
+		e = merge_units(&m);
+	if (!e && vp->type_changed_meaning && p->conflicts != conflicts)
+		e = err_refuse("type-meaning", m.new->name,
+			       "variable %s changed its type (%s became %s) and the process has "
+			       "changed its value",
+			       m.new->name, m.old->type_name ? m.old->type_name : "unknown",
+			       m.new->type_name ? m.new->type_name : "unknown");
+	if (!e)
+		e = fill_growth(&m);
+	free(m.now);
+	return e;
+}
+
+// A variable that is gone in NEW may go only if it has nothing to tell: it still has its initial value.
+static struct err *check_removed(struct plan *p, const struct var *old)
+{
+	struct merging m = {.p = p, .old = old, .new = old};
+
+	if (!region_writable(old->region) || old->linker || old->copy_reloc || !old->size)
+		return NULL;
+	m.ours = layout_data(&p->subject->record.layout, old->addr);
+	struct err *e = read_now(&m);
+	bool pristine = true;
+	for (uint64_t off = 0; !e && pristine && off < old->size; off += 8) {
+		uint8_t len = (uint8_t)(old->size - off < 8 ? old->size - off : 8);
+		struct initial_word base =
+			initial_word(p->subject->old, old->addr + off, len);
+		uint64_t ours = 0, value;
+		bool known, same;
+
+		memcpy(&ours, m.now + off, len);
+		e = initial_value_old(p, &base, &value, &known);
+		if (!e && !(known && ours == value)) {
+			e = points_to_string(p, ours, initial_string(p->subject->old, &base), &same);
+			pristine = same;
+		}
+	}
+	free(m.now);
+	if (!e && !pristine)
+		e = err_refuse("var-vanished", old->name,
+			       "variable %s%s%s%s is gone in NEW, and the process has changed it",
+			       old->name, old->file ? " (" : "", old->file ? old->file : "",
+			       old->file ? ")" : "");
+	return e;
+}
+
+struct err *merge_initial_data(struct plan *p)
+{
+	for (uint32_t i = 0; i < p->diff->vars.n; i++) {
+		const struct var_pair *vp = &p->diff->vars.v[i];
+
+		if (vp->new == NO_TWIN && vp->old != NO_TWIN)
+			TRY(check_removed(p, &p->diff->old_vars.v[vp->old]));
+		else if (vp->old == NO_TWIN && vp->written_at_start_only)
+			TRY(plan_note(p, "new variable %s is written at start only: it keeps its "
+				      "initial value",
+				      p->diff->new_vars.v[vp->new].name));
+		else
+			TRY(merge_pair(p, i));
+	}
+	return NULL;
+}
+
+struct err *merge_moved(struct plan *p, const struct moved_var *moved, struct commit *c)
+{
+	const struct var_pair *vp = &p->diff->vars.v[moved->pair];
+	struct merging m = {.p = p, .old = &p->diff->old_vars.v[vp->old],
+			    .new = &p->diff->new_vars.v[vp->new], .ours = moved->from,
+			    .dest = moved->to, .carry = c};
+	struct err *e = read_now(&m);
+
+	if (!e)
+		e = merge_units(&m);
+	free(m.now);
+	return e;
+}
