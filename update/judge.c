@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Judging stacks; see judge.h.
+#include "update/judge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PATH_TEXT = 2048 };
+
+void verdicts_reset(struct verdicts *v)
+{
+	vec_for_each (o, &v->obstacles)
+		vec_free(&o->stack);
+	v->obstacles.n = 0;
+	v->moves.n = 0;
+	v->kept_old = 0;
+}
+
+void judge_deinit(struct judge *j)
+{
+	vec_free(&j->known);
+	vec_free(&j->asked);
+}
+
+static int by_pc(const void *a, const void *b)
+{
+	const struct judged *x = a, *y = b;
+
+	if (x->pc != y->pc)
+		return x->pc < y->pc ? -1 : 1;
+	return (int)x->exact - (int)y->exact;
+}
+
+static const struct judged *find(const struct judge *j, vaddr_t pc, bool exact)
+{
+	struct judged key = {.pc = pc, .exact = exact};
+
+	return j->known.n ? bsearch(&key, j->known.v, j->known.n, sizeof(key), by_pc) : NULL;
+}
+
+// The vaddr of OLD when the pc lies in the image that runs now.
+static bool in_current(const struct judge *j, taddr_t pc, vaddr_t *ret)
+{
+	const struct module *old = j->p->subject->old;
+	taddr_t base = subject_base(j->p->subject);
+
+	if (pc < base || pc - base >= old->span)
+		return false;
+	*ret = pc - base;
+	return module_region(old, *ret) == REGION_TEXT;
+}
+
+static bool cfi_same(vaddr_t old_pc, vaddr_t new_pc, void *arg)
+{
+	struct judge *j = arg;
+
+	return cfi_equal_at(j->u, j->p->subject->old, old_pc, j->p->new, new_pc);
+}
+
+struct err *judge_answer(struct judge *j)
+{
+	vec_for_each (a, &j->asked) {
+		uint32_t f = diff_old_func_at(j->p->diff, a->exact ? a->pc : a->pc - 1);
+
+		if (find(j, a->pc, a->exact))
+			continue;
+		TRY(frame_judge(j->p->diff, f, a->pc, a->exact, cfi_same, j, &a->j));
+		TRY(vec_push(&j->known, *a));
+		qsort(j->known.v, j->known.n, sizeof(*j->known.v), by_pc);
+	}
+	j->asked.n = 0;
+	return NULL;
+}
+
+static int frame_text(const struct frame *fr, char *buf, size_t size)
+{
+	struct source_pos pos = {0};
+
+	if (!fr->module)
+		return snprintf(buf, size, "0x%lx", fr->pc);
+	vaddr_t look = fr->pc - fr->module->base - !fr->exact;
+	const struct symbol *s = module_symbol_at(fr->module->file, look, 1u << STT_FUNC);
+	const char *name = s ? s->name : "?";
+	if (!dwarf_line(fr->module->file, look, &pos) || !pos.file)
+		return snprintf(buf, size, "%s", name);
+	const char *base = strrchr(pos.file, '/');
+	return snprintf(buf, size, "%s (%s:%d)", name, base ? base + 1 : pos.file, pos.line);
+}
+
+char *obstacle_text(const struct obstacle *o)
+{
+	char path[PATH_TEXT] = "", *text;
+	size_t at = 0;
+
+	for (size_t i = 0; i < o->stack.n && at + 1 < sizeof(path); i++) {
+		int n = snprintf(path + at, sizeof(path) - at, "%s", i ? " < " : "");
+
+		at += (size_t)n;
+		if (at >= sizeof(path))
+			break;
+		n = frame_text(&o->stack.v[i], path + at, sizeof(path) - at);
+		at += (size_t)n;
+	}
+	if (asprintf(&text, "%s; call path: %s", o->reason, path) < 0)
+		return NULL;
+	return text;
+}
+
+static struct err *add_obstacle(struct verdicts *ret, struct obstacle *o, const struct frames *f)
+{
+	TRY(vec_reserve(&o->stack, f->v.n));
+	memcpy(o->stack.v, f->v.v, f->v.n * sizeof(*f->v.v));
+	o->stack.n = f->v.n;
+	struct err *e = vec_push(&ret->obstacles, *o);
+	if (e)
+		vec_free(&o->stack);
+	return e;
+}
+
+static bool is_kept(const struct judge *j, uint32_t func)
+{
+	const char *name = func == NO_TWIN ? "" : j->p->diff->old_funcs.v[func].name;
+
+	for (size_t i = 0; i < j->n_keep_old; i++)
+		if (!strcmp(j->keep_old[i], name))
+			return true;
+	return false;
+}
+
+// Position in an unchanged function: the same instruction, or behind the same call. NOPs are not counted,
+// so a pc on one means the instruction behind them.
+static bool same_position(const struct diff *d, uint32_t func, vaddr_t pc, bool exact, vaddr_t *ret)
+{
+	const struct func_pair *fp = diff_pair_of_old(d, func);
+	const struct body *old = &d->old_funcs.v[func].body;
+
+	if (!fp || fp->new == NO_TWIN || fp->verdict != FUNC_SAME)
+		return false;
+	const struct body *new = &d->new_funcs.v[fp->new].body;
+	uint32_t i = exact ? body_index(old, pc) : body_index_ending(old, pc);
+	if (i == UINT32_MAX && exact)
+		for (uint32_t k = 0; k < old->insns.n && i == UINT32_MAX; k++)
+			if (old->insns.v[k].addr > pc && k &&
+			    old->insns.v[k - 1].addr + old->insns.v[k - 1].len <= pc &&
+			    old->insns.v[k].addr - pc < 16)
+				i = k;
+	if (i >= new->insns.n)
+		return false;
+	*ret = new->insns.v[i].addr + (exact ? 0 : new->insns.v[i].len);
+	return true;
+}
+
+// What becomes of one frame; sets *wait with the reason when it must return first.
+static struct err *judge_frame(struct judge *j, pid_t tid, const struct frame *fr, vaddr_t pc,
+			       struct verdicts *ret, bool *wait, bool *unjudged, const char **reason)
+{
+	const struct diff *d = j->p->diff;
+	uint32_t func = diff_old_func_at(d, fr->exact ? pc : pc - 1);
+	struct frame_move m = {.tid = tid, .slot = fr->pc_slot, .from = fr->pc};
+	vaddr_t to;
+
+	*wait = true;
+	*reason = "it is in a PLT entry or in code without a symbol";
+	if (func == NO_TWIN)
+		return NULL;
+	if (same_position(d, func, pc, fr->exact, &to)) {
+		*wait = false;
+		m.to = j->p->layout.base + to;
+		return vec_push(&ret->moves, m);
+	}
+	const struct judged *known = find(j, pc, fr->exact);
+	if (!known) {
+		struct judged ask = {.pc = pc, .exact = fr->exact};
+
+		*unjudged = true;
+		return vec_push(&j->asked, ask);
+	}
+	if (known->j.verdict != FRAME_WAIT) {
+		*wait = false;
+		m.to = j->p->layout.base + known->j.new_pc;
+		return vec_push(&ret->moves, m);
+	}
+	*reason = known->j.reason;
+	if (is_kept(j, func)) {
+		*wait = false;
+		ret->kept_old++;
+	}
+	return NULL;
+}
+
+// ld.so called by the program itself is binding a PLT slot of the old image right now.
+static bool is_binding(const struct judge *j, const struct frames *f, size_t i)
+{
+	vaddr_t pc;
+	const struct module *m = f->v.v[i].module ? f->v.v[i].module->file : NULL;
+
+	if (i == 0 || !m || !in_current(j, f->v.v[i].pc, &pc))
+		return false;
+	const struct loaded_module *callee = f->v.v[i - 1].module;
+	taddr_t r_debug = j->p->subject->links.r_debug;
+	return callee && callee->base <= r_debug && r_debug - callee->base < callee->file->span;
+}
+
+// The outermost frame that must return, SIZE_MAX for none; the reason goes into `o`.
+static struct err *judge_frames(struct judge *j, const struct frames *f, struct obstacle *o,
+				struct verdicts *ret, size_t *outermost)
+{
+	const struct diff *d = j->p->diff;
+
+	*outermost = SIZE_MAX;
+	for (size_t i = 0; i < f->v.n; i++) {
+		const struct frame *fr = &f->v.v[i];
+		bool wait = false;
+		const char *reason = "";
+		vaddr_t pc;
+
+		if (!in_current(j, fr->pc, &pc))
+			continue;
+		TRY(judge_frame(j, o->tid, fr, pc, ret, &wait, &o->unjudged, &reason));
+		if (wait) {
+			*outermost = i;
+		} else if (is_binding(j, f, i)) {
+			*outermost = i - 1; // the call into ld.so must return
+			reason = "ld.so is binding a symbol for it";
+		} else {
+			continue;
+		}
+		uint32_t func = diff_old_func_at(d, fr->exact ? pc : pc - 1);
+		snprintf(o->reason, sizeof(o->reason), "thread %d (%s) is in %s: %s", o->tid, o->comm,
+			 func == NO_TWIN ? "code without a symbol" : d->old_funcs.v[func].name,
+			 reason);
+	}
+	return NULL;
+}
+
+struct err *judge_stack(struct judge *j, pid_t tid, const char *comm, const struct frames *f,
+			struct verdicts *ret)
+{
+	struct obstacle o = {.tid = tid};
+	size_t outermost;
+
+	snprintf(o.comm, sizeof(o.comm), "%s", comm);
+	TRY(judge_frames(j, f, &o, ret, &outermost));
+	if (!f->complete) {
+		snprintf(o.reason, sizeof(o.reason),
+			 "thread %d (%s): its stack cannot be walked: %s", tid, comm, f->why);
+		o.unjudged = false;
+		return add_obstacle(ret, &o, f);
+	}
+	if (outermost == SIZE_MAX)
+		return NULL;
+	if (outermost + 1 < f->v.n)
+		o.gate_slot = f->v.v[outermost + 1].pc_slot;
+	return add_obstacle(ret, &o, f);
+}
+
+bool stack_has(const struct judge *j, const struct frames *f, const char *func, taddr_t *slot)
+{
+	vaddr_t pc;
+
+	for (size_t i = 0; i + 1 < f->v.n; i++) {
+		if (!in_current(j, f->v.v[i].pc, &pc))
+			continue;
+		uint32_t k = diff_old_func_at(j->p->diff, f->v.v[i].exact ? pc : pc - 1);
+		if (k != NO_TWIN && !strcmp(j->p->diff->old_funcs.v[k].name, func)) {
+			*slot = f->v.v[i + 1].pc_slot;
+			return true;
+		}
+	}
+	return false;
+}

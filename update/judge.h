@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One stack judged: which frames move where, and what stands in the way.
+#pragma once
+
+#include "diff/flow.h"
+#include "process/unwind.h"
+#include "update/plan.h"
+
+struct judged { // verdict for one pc of OLD
+	vaddr_t pc;
+	bool exact;
+	struct frame_judgement j;
+};
+
+struct judge {
+	struct plan *p;
+	struct unwinder *u;
+	const char *const *keep_old;
+	size_t n_keep_old;
+	VEC(struct judged) known; // sorted by (pc, exact)
+	VEC(struct judged) asked; // met in a stop, not judged yet
+};
+
+struct frame_move {
+	pid_t tid;
+	taddr_t slot; // where the return address stands; 0: the thread's rip
+	taddr_t from, to;
+};
+
+struct obstacle {
+	pid_t tid;
+	char comm[16];
+	taddr_t gate_slot; // where the return address of the frame that must return stands, 0: no use
+	bool unjudged;	   // only because its verdict is not known yet
+	char reason[256];
+	VEC(struct frame) stack;
+};
+
+struct verdicts { // of all stacks
+	VEC(struct frame_move) moves;
+	VEC(struct obstacle) obstacles;
+	size_t kept_old; // frames that go on in their old body by the user's leave
+};
+
+void verdicts_reset(struct verdicts *v);
+void judge_deinit(struct judge *j);
+
+// Judges the frames of one thread. Quick: unknown verdicts are put on j->asked and count as obstacles.
+struct err *judge_stack(struct judge *j, pid_t tid, const char *comm, const struct frames *f,
+			struct verdicts *ret) must_check;
+
+// "thread 12 (worker) is in serve: REASON; call path: serve (web.c:10) < main (web.c:90)". Slow: it looks
+// up source lines. NULL without memory; the caller frees it.
+char *obstacle_text(const struct obstacle *o);
+
+// Works out what was asked. Not to be called in the stop.
+struct err *judge_answer(struct judge *j) must_check;
+
+// True when `func` of OLD is on the stack; *slot: where the return address of its innermost frame stands.
+bool stack_has(const struct judge *j, const struct frames *f, const char *func, taddr_t *slot);
