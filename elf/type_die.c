@@ -70,6 +70,28 @@ uint64_t type_size(const struct dies *d, uint64_t off)
 	return size_at(d, off, 0);
 }
 
+bool member_bits(const struct dies *d, const struct die *m, uint64_t *bit, uint64_t *bits)
+{
+	uint64_t storage = m->flags & DIE_SIZE ? m->size : type_size(d, m->type);
+	uint64_t start;
+
+	*bits = m->bit_size;
+	if (__builtin_mul_overflow(m->value, 8, &start))
+		return false;
+	if (m->flags & DIE_BITS_DWARF4) {
+		*bit = start + m->bit_offset;
+		return true;
+	}
+	if (!(m->flags & DIE_BITS_DWARF2)) {
+		*bit = start;
+		return true;
+	}
+	// DWARF 2 counts from the most significant bit of the storage unit; a negative offset wraps.
+	*bit = start + storage * 8 - (uint64_t)(int64_t)(int32_t)m->bit_offset -
+	       m->bit_size;
+	return *bit < (uint64_t)1 << 60;
+}
+
 bool type_is_const(const struct dies *d, uint64_t off)
 {
 	for (int depth = 0; depth < MAX_TYPE_DEPTH; depth++) {
@@ -90,8 +112,7 @@ bool type_is_const(const struct dies *d, uint64_t off)
 static const char *named(const char *keyword, const struct die *e, void **arena)
 {
 	if (e->name)
-		return *keyword ? arena_printf(arena, "%s %s", keyword, e->name)
-				: e->name;
+		return *keyword ? arena_printf(arena, "%s %s", keyword, e->name) : e->name;
 	return arena_printf(arena, "%s%s(anonymous)", keyword, *keyword ? " " : "");
 }
 

@@ -19,6 +19,10 @@ bool type_is_const(const struct dies *d, uint64_t off);
 // Number of elements of all dimensions of an array entry; 0 for a flexible one.
 uint64_t type_array_count(const struct dies *d, const struct die *array);
 
+// Where a bit-field lies: its first bit from the start of the record and its width. False when damaged.
+bool member_bits(const struct dies *d, const struct die *member, uint64_t *bit,
+		 uint64_t *bits);
+
 static inline bool die_is_record(const struct die *e)
 {
 	return e->tag == 0x13 || e->tag == 0x02 ||
