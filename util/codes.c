@@ -55,6 +55,9 @@ static const struct code_text table[] = {
 	 "Start the program anew."},
 	{"kernel-thread", "it is a kernel thread", "A kernel thread has no program.",
 	 "Give the pid of a program."},
+	{"not-a-process", "the number is a thread's, not a process's",
+	 "An update moves a whole process with all its threads.",
+	 "Give the process id that the message names."},
 	{"self", "molt cannot update itself",
 	 "The process given is the molt that runs, or one of its parents' stops would "
 	 "stop it.",
@@ -90,6 +93,10 @@ static const struct code_text table[] = {
 	 "Give the file the process was started from; after a package upgrade molt reads "
 	 "the deleted "
 	 "file through /proc by itself."},
+	{"program-replaced", "the process started another program meanwhile",
+	 "It called exec while molt was at work; what was prepared is for the program of "
+	 "before.",
+	 "Look whether the process is still the one that you mean, and try again."},
 	{"text-changed", "the running code is not the file's code",
 	 "The text in memory differs from the file: a debugger's breakpoint, another "
 	 "live patch, or a "
@@ -128,6 +135,9 @@ static const struct code_text table[] = {
 	 "member has "
 	 "whatever the padding held, mostly 0.",
 	 "If the new code can live with that, allow it with --allow-holes."},
+	{"type-changed", "a type changed in a way molt cannot judge",
+	 "Live data has the old layout, and the change is none of those molt knows.",
+	 "Restart the program, or keep the type as it was."},
 	{"var-type", "a variable changed its type",
 	 "The stored value would be read as another type.",
 	 "Restart the program, or keep the variable and add another with the new type."},
@@ -159,6 +169,24 @@ static const struct code_text table[] = {
 	{"needed-added", "the new program needs another library",
 	 "The library is not loaded in the process.",
 	 "Restart the program, or load the library with dlopen."},
+	{"symbol-missing", "the new program needs a symbol no loaded library has",
+	 "It was linked with another version of a library than the process has loaded; "
+	 "at a "
+	 "fresh start it would not run with that library either.",
+	 "Link NEW with the libraries that the process uses, or restart the program."},
+	{"relocation", "the new program has a relocation molt does not know",
+	 "Some word of the new program has to be filled in by ld.so in a way that molt "
+	 "cannot "
+	 "carry out.",
+	 "Link with ordinary flags (no -z pack-relative-relocs, no text relocations), or "
+	 "restart "
+	 "the program."},
+	{"ldso-unknown", "ld.so's bookkeeping has an unknown form",
+	 "The words in which ld.so keeps the program's addresses were not found where "
+	 "they "
+	 "must be, so that dlopen, C++ exceptions and debuggers would break.",
+	 "molt knows glibc 2.36 and its neighbours; with another C library restart the "
+	 "program."},
 	{"ifunc", "an indirect function changed",
 	 "The choice that its resolver makes cannot be carried over.",
 	 "Restart the program."},
@@ -190,6 +218,18 @@ static const struct code_text table[] = {
 	{"short-function", "a changed function is too short for the jump to its new body",
 	 "There is no room for a jump, neither in it nor in the padding around it.",
 	 "Restart the program, or build with -falign-functions=16."},
+	{"undecodable", "a function has bytes that are no instructions",
+	 "Its references cannot be found, so they cannot be redirected to the living "
+	 "data.",
+	 "Keep data out of the text section; hand-written assembly that mixes both is "
+	 "refused."},
+	{"unnamed-data", "changed code reaches data that has no name",
+	 "An instruction leads to writable data without a symbol, or has no room for the "
+	 "address of "
+	 "where it lives, and nothing in the running program tells where that is.",
+	 "Keep the symbols (link without -s and --strip-all, use 'objcopy "
+	 "--only-keep-debug'), or "
+	 "restart the program."},
 	{"ambiguous-ref", "a reference on the boundary of two objects",
 	 "An address in changed code is the end of one object and the start of the next; "
 	 "the two "
@@ -206,6 +246,14 @@ static const struct code_text table[] = {
 	 "Nothing was changed: try again with a longer --wait. For a loop that never "
 	 "returns, like "
 	 "main, and may go on in its old body, use --keep-old FUNC."},
+	{"thread-does-not-stop", "a thread cannot be stopped",
+	 "It is inside the kernel in a state that no signal ends: a vfork whose child "
+	 "has not gone "
+	 "on yet, or an operation on a device or network file system.",
+	 "Nothing was changed: try again when the thread has gone on."},
+	{"no-such-function", "the program has no function of this name",
+	 "--at and --keep-old take names of functions as the symbol table has them.",
+	 "'nm PROGRAM' lists them; a function that was inlined everywhere has none."},
 	{"unwind-failed", "a thread's stack cannot be walked",
 	 "Without complete unwind information molt cannot tell which functions are "
 	 "active in the "
