@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What commit.c, commit_prepare.c and commit_execute.c share.
+#pragma once
+
+#include "arch/x86_64/payload.h"
+#include "process/area.h"
+#include "process/commit.h"
+
+struct granule { // eight aligned bytes of the target that patches cover
+	taddr_t key; // address / 8 + 1; 0: free
+	uint8_t mask;
+};
+
+struct thread_move {
+	pid_t tid;
+	struct user_regs_struct regs;
+};
+
+enum commit_stage {
+	COMMIT_OPEN,	 // nothing decided
+	COMMIT_EXECUTED, // decided and executed, threads stopped
+	COMMIT_BY_GATES, // decided; the threads finish it on their way through the gates
+	COMMIT_FINISHED,
+};
+
+struct commit {
+	struct process *p;
+	struct helper *h;
+	struct area area;
+	struct commit_header *head; // in the area, as are:
+	struct commit_log_entry *log;
+	struct commit_range *ranges;
+	struct commit_record *records;
+	size_t max_patches, max_ranges, max_threads;
+	size_t n_patches;
+	const char **what; // of each patch
+	struct granule *granules;
+	size_t n_granules;	      // a power of two
+	VEC(struct commit_span) pages; // prepared, sorted, disjoint, whole pages
+	VEC(struct thread_move) moves;
+	VEC(struct mem_range) scratch; // the tool's own verification
+	enum commit_stage stage;
+	struct commit_times times;
+};
+
+// The prepared page range that covers all of [addr, addr + len), or NULL.
+const struct commit_span *commit_prepared(const struct commit *c, taddr_t addr, uint64_t len);
+// Puts the protections back that the ranges record; stops at nothing, returns the first error.
+struct err *commit_unprotect(struct helper *h, const struct maps *maps,
+			     const struct commit_range *ranges, size_t n) must_check;
