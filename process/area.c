@@ -47,13 +47,14 @@ static struct err *map_remote(struct process *p, struct helper *h, taddr_t near,
 	if (!hole)
 		return err_refuse("no-room", NULL,
 				  "no room for %llu bytes near 0x%llx in process %d",
-				  (unsigned long long)a->size, (unsigned long long)near, p->pid);
+				  (unsigned long long)a->size, (unsigned long long)near,
+				  p->pid);
 	return helper_mmap(h, hole, a->size, PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_FIXED_NOREPLACE, rfd, 0, &a->addr);
 }
 
-struct err *area_create(struct process *p, struct helper *h, taddr_t near, const char *name,
-			uint64_t stubs, uint64_t size, struct area *ret)
+struct err *area_create(struct process *p, struct helper *h, taddr_t near,
+			const char *name, uint64_t stubs, uint64_t size, struct area *ret)
 {
 	_cleanup_close_ int fd = -1;
 	int rfd = -1;
@@ -62,8 +63,8 @@ struct err *area_create(struct process *p, struct helper *h, taddr_t near, const
 	*ret = (struct area){.stubs = stubs, .size = size};
 	e = open_memfd(h, name, size, &rfd, &fd);
 	if (!e) {
-		ret->map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
-				fd, 0);
+		ret->map = mmap(NULL, size, PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_POPULATE, fd, 0);
 		if (ret->map == MAP_FAILED) {
 			ret->map = NULL;
 			e = err_sys(errno, "cannot map %s", name);
@@ -161,10 +162,11 @@ uint64_t process_start_time(pid_t pid)
 	if (os_proc_read(pid, 0, "stat", &text, &len) < 0)
 		return 0;
 	end = strrchr(text, ')');
-	if (!end || sscanf(end + 1,
-			   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-			   "%*d %*d %*d %llu",
-			   &start) != 1)
+	if (!end ||
+	    sscanf(end + 1,
+		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+		   "%*d %*d %*d %llu",
+		   &start) != 1)
 		return 0;
 	return start;
 }

@@ -10,15 +10,16 @@
 #define GATES_AREA_NAME "molt:gates"
 
 struct area {
-	taddr_t addr;	  // in the target; 0: not mapped there
-	uint64_t stubs;	  // offset of the stubs; code is [0, page), data [page, stubs)
-	uint64_t size;	  // all offsets are multiples of the page size
-	uint8_t *map;	  // here
+	taddr_t addr;	// in the target; 0: not mapped there
+	uint64_t stubs; // offset of the stubs; code is [0, page), data [page, stubs)
+	uint64_t size;	// all offsets are multiples of the page size
+	uint8_t *map;	// here
 };
 
 // Maps an area close to `near` and copies the code into it. Nothing is executable yet: area_seal.
-struct err *area_create(struct process *p, struct helper *h, taddr_t near, const char *name,
-			uint64_t stubs, uint64_t size, struct area *ret) must_check;
+struct err *area_create(struct process *p, struct helper *h, taddr_t near,
+			const char *name, uint64_t stubs, uint64_t size, struct area *ret)
+	must_check;
 // Makes code and stubs executable and read-only in the target, and the data present.
 struct err *area_seal(struct helper *h, const struct area *a) must_check;
 struct err *area_unmap(struct helper *h, struct area *a) must_check; // in the target

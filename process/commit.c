@@ -36,10 +36,10 @@ static struct err *map_area(struct commit *c, taddr_t near)
 {
 	uint64_t log = CH_SIZE, ranges = log + c->max_patches * CL_SIZE;
 	uint64_t records = ranges + c->max_ranges * CG_SIZE;
-	uint64_t stubs = PAYLOAD_PAGE +
-			 roundup(records + c->max_threads * CR_SIZE, (uint64_t)PAYLOAD_PAGE);
-	uint64_t size =
-		stubs + roundup(2 * c->max_threads * PAYLOAD_STUB, (uint64_t)PAYLOAD_PAGE);
+	uint64_t stubs = PAYLOAD_PAGE + roundup(records + c->max_threads * CR_SIZE,
+						(uint64_t)PAYLOAD_PAGE);
+	uint64_t size = stubs + roundup(2 * c->max_threads * PAYLOAD_STUB,
+					(uint64_t)PAYLOAD_PAGE);
 
 	TRY(area_create(c->p, c->h, near, COMMIT_AREA_NAME, stubs, size, &c->area));
 	c->head = (struct commit_header *)(c->area.map + PAYLOAD_PAGE);

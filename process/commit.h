@@ -35,8 +35,7 @@ struct commit_span {
 struct commit_times {	// of the last commit_execute, in ns
 	uint64_t check; // the tool's own verification of places that were not prepared
 	uint64_t gates; // log header, records, sending the threads to their gates
-	uint64_t
-		run; // verify, decide and redo in the target, with the way there and back
+	uint64_t run; // verify, decide and redo in the target, with the way there and back
 };
 
 struct commit;
@@ -44,8 +43,8 @@ struct commit;
 // Allocates the control area in the target (log room for max_patches, gates for
 // max_threads) near `near`.
 struct err *commit_create(struct process *p, struct helper *h, taddr_t near,
-			  size_t max_patches, size_t max_threads,
-			  struct commit **ret) must_check;
+			  size_t max_patches, size_t max_threads, struct commit **ret)
+	must_check;
 
 // Makes every page that [addr, addr + len) touches writable and private (copy on write
 // now), keeping its other protections; the protection of before is remembered and put
@@ -99,8 +98,7 @@ struct commit_leftover {
 	unsigned commits;   // control areas found
 	unsigned committed; // of these, how many had been decided (their log is executed)
 	unsigned gate_areas; // return gate areas found
-	unsigned
-		kept; // areas that a thread may still come back to: left mapped, harmless
+	unsigned kept; // areas that a thread may still come back to: left mapped, harmless
 };
 
 // Called by a later tool before anything else, with the process running: finds the areas

@@ -23,10 +23,25 @@ static void state_from(struct thread_state_rec *s, const struct user_regs_struct
 	uint64_t exit_stub = s->exit_stub;
 
 	*s = (struct thread_state_rec){
-		.r15 = r->r15, .r14 = r->r14, .r13 = r->r13, .r12 = r->r12, .rbp = r->rbp,
-		.rbx = r->rbx, .r11 = r->r11, .r10 = r->r10, .r9 = r->r9,   .r8 = r->r8,
-		.rax = r->rax, .rcx = r->rcx, .rdx = r->rdx, .rsi = r->rsi, .rdi = r->rdi,
-		.rip = r->rip, .flags = r->eflags, .rsp = r->rsp, .sigmask = sigmask,
+		.r15 = r->r15,
+		.r14 = r->r14,
+		.r13 = r->r13,
+		.r12 = r->r12,
+		.rbp = r->rbp,
+		.rbx = r->rbx,
+		.r11 = r->r11,
+		.r10 = r->r10,
+		.r9 = r->r9,
+		.r8 = r->r8,
+		.rax = r->rax,
+		.rcx = r->rcx,
+		.rdx = r->rdx,
+		.rsi = r->rsi,
+		.rdi = r->rdi,
+		.rip = r->rip,
+		.flags = r->eflags,
+		.rsp = r->rsp,
+		.sigmask = sigmask,
 		.exit_stub = exit_stub,
 	};
 	if ((int64_t)r->orig_rax < 0)
@@ -47,7 +62,8 @@ static void state_from(struct thread_state_rec *s, const struct user_regs_struct
 	}
 }
 
-static const struct user_regs_struct *new_regs(const struct commit *c, const struct thread *t)
+static const struct user_regs_struct *new_regs(const struct commit *c,
+					       const struct thread *t)
 {
 	vec_for_each(m, &c->moves)
 		if (m->tid == t->tid)
@@ -64,8 +80,9 @@ static struct err *mismatch(const struct commit *c, size_t i)
 	for (size_t k = 0; s && k < c->head->n_ranges; k++)
 		if (e->addr - c->ranges[k].addr < c->ranges[k].len)
 			text = c->ranges[k].prot & PROT_EXEC;
-	struct err *err = err_new(ERR_ROLLED_BACK, "%s: the bytes at 0x%llx are not those expected",
-				  c->what[i] ? c->what[i] : "patch", (unsigned long long)e->addr);
+	struct err *err =
+		err_new(ERR_ROLLED_BACK, "%s: the bytes at 0x%llx are not those expected",
+			c->what[i] ? c->what[i] : "patch", (unsigned long long)e->addr);
 	if (text)
 		return err_with(err, "text-changed", c->what[i]);
 	return err_with(err, "data-changed", c->what[i]);
@@ -92,14 +109,15 @@ static struct err *check_unprepared(struct commit *c)
 
 		if (commit_prepared(c, e->addr, e->len))
 			continue;
-		TRY(vec_push(&c->scratch,
-			     (struct mem_range){.addr = e->addr, .buf = buf, .len = e->len}));
+		TRY(vec_push(
+			&c->scratch,
+			(struct mem_range){.addr = e->addr, .buf = buf, .len = e->len}));
 		buf += PATCH_MAX;
 	}
 	struct err *e = mem_read_many(c->p->pid, c->scratch.v, c->scratch.n);
 	if (e)
-		return err_with(err_wrap(e, "a place to change cannot be read"), "data-changed",
-				NULL);
+		return err_with(err_wrap(e, "a place to change cannot be read"),
+				"data-changed", NULL);
 	for (size_t i = 0, k = 0; i < c->n_patches; i++) {
 		if (commit_prepared(c, c->log[i].addr, c->log[i].len))
 			continue;
@@ -149,7 +167,8 @@ static struct user_regs_struct gate_regs(const struct commit *c, const struct th
 
 	r.rip = c->area.addr + payload_commit_gate;
 	r.r15 = c->area.addr + PAYLOAD_PAGE + c->head->records_off + i * CR_SIZE;
-	r.orig_rax = ~0ull; // no restart on the way there; the restart block stays as it is
+	r.orig_rax =
+		~0ull; // no restart on the way there; the restart block stays as it is
 	r.eflags = 0x202;
 	return r;
 }
@@ -249,9 +268,10 @@ static struct err *run(struct commit *c)
 			return mismatch(c, c->head->failed);
 		break;
 	case RUN_UNMAPPED:
-		return err_with(err_new(ERR_ROLLED_BACK,
-					"the program unmapped or protected pages meanwhile"),
-				"data-changed", NULL);
+		return err_with(
+			err_new(ERR_ROLLED_BACK,
+				"the program unmapped or protected pages meanwhile"),
+			"data-changed", NULL);
 	default:
 		return err_new(ERR_ROLLED_BACK, "the commit was decided by a thread");
 	}
@@ -269,7 +289,8 @@ static struct err *resolve(struct commit *c, struct err *e)
 	if (__atomic_load_n(&c->head->decision, __ATOMIC_ACQUIRE) != COMMIT_DECIDED)
 		return e;
 	err_free(e); // decided: there is no way back from here
-	if (__atomic_load_n(&c->head->lock, __ATOMIC_ACQUIRE) && wait_done(&c->head->done)) {
+	if (__atomic_load_n(&c->head->lock, __ATOMIC_ACQUIRE) &&
+	    wait_done(&c->head->done)) {
 		settle(c);
 	} else {
 		leave_to_gates(c);
@@ -339,7 +360,8 @@ struct err *commit_undo(struct commit *c)
 	struct err *e;
 
 	if (c->stage != COMMIT_EXECUTED)
-		return err_new(ERR_INTERNAL, "there is no commit that could be taken back");
+		return err_new(ERR_INTERNAL,
+			       "there is no commit that could be taken back");
 	TRY(fault_point("before-undo"));
 	// The threads are at their gates still: whether the tool dies before or behind this word,
 	// what they find is one thing and not a mixture.
@@ -399,7 +421,8 @@ struct err *commit_finish(struct commit *c)
 		TRY(wait_vacant(c, &vacant));
 	__atomic_store_n(&c->head->state, COMMIT_AREA_FINISH, __ATOMIC_RELEASE);
 	TRY(maps_read(c->p->pid, &maps));
-	e = commit_unprotect(c->h, &maps, c->ranges, MIN(c->head->n_ranges, c->max_ranges));
+	e = commit_unprotect(c->h, &maps, c->ranges,
+			     MIN(c->head->n_ranges, c->max_ranges));
 	maps_deinit(&maps);
 	if (!e)
 		e = fault_point("after-protections");

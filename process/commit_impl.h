@@ -6,7 +6,7 @@
 #include "process/area.h"
 #include "process/commit.h"
 
-struct granule { // eight aligned bytes of the target that patches cover
+struct granule {     // eight aligned bytes of the target that patches cover
 	taddr_t key; // address / 8 + 1; 0: free
 	uint8_t mask;
 };
@@ -35,7 +35,7 @@ struct commit {
 	size_t n_patches;
 	const char **what; // of each patch
 	struct granule *granules;
-	size_t n_granules;	      // a power of two
+	size_t n_granules;	       // a power of two
 	VEC(struct commit_span) pages; // prepared, sorted, disjoint, whole pages
 	VEC(struct thread_move) moves;
 	VEC(struct mem_range) scratch; // the tool's own verification
@@ -44,7 +44,8 @@ struct commit {
 };
 
 // The prepared page range that covers all of [addr, addr + len), or NULL.
-const struct commit_span *commit_prepared(const struct commit *c, taddr_t addr, uint64_t len);
+const struct commit_span *commit_prepared(const struct commit *c, taddr_t addr,
+					  uint64_t len);
 // Puts the protections back that the ranges record; stops at nothing, returns the first error.
 struct err *commit_unprotect(struct helper *h, const struct maps *maps,
 			     const struct commit_range *ranges, size_t n) must_check;

@@ -31,7 +31,8 @@ static int by_address(const void *a, const void *b)
 	return x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
-const struct commit_span *commit_prepared(const struct commit *c, taddr_t addr, uint64_t len)
+const struct commit_span *commit_prepared(const struct commit *c, taddr_t addr,
+					  uint64_t len)
 {
 	size_t lo = 0, hi = c->pages.n;
 
@@ -89,9 +90,10 @@ static struct err *note_range(struct commit *c, const struct mapping *m, taddr_t
 	struct commit_range *last = *n > first ? &c->ranges[*n - 1] : NULL;
 
 	if (m->shared)
-		return err_refuse("shared-text", m->path,
-				  "the page at 0x%llx (%s) is shared with other processes",
-				  (unsigned long long)addr, *m->path ? m->path : "anonymous");
+		return err_refuse(
+			"shared-text", m->path,
+			"the page at 0x%llx (%s) is shared with other processes",
+			(unsigned long long)addr, *m->path ? m->path : "anonymous");
 	if (last && last->addr + last->len == addr && (int)last->prot == m->prot) {
 		last->len += end - addr;
 		return NULL;
@@ -122,7 +124,8 @@ static struct err *note_span(struct commit *c, const struct maps *maps,
 		}
 		m = maps_at(maps, at);
 		if (!m)
-			return err_refuse("not-mapped", NULL, "nothing is mapped at 0x%llx",
+			return err_refuse("not-mapped", NULL,
+					  "nothing is mapped at 0x%llx",
 					  (unsigned long long)at);
 		stop = MIN(stop, m->end);
 		for (size_t i = 0; i < c->pages.n; i++) // the next prepared one ends it
@@ -147,22 +150,23 @@ static struct err *make_writable(struct commit *c, size_t first, size_t n)
 		const struct commit_range *r = &c->ranges[i];
 
 		if (!(r->prot & PROT_WRITE))
-			TRY(vec_push(&reqs,
-				     (struct syscall_req){
-					     .nr = SYS_mprotect,
-					     .args = {r->addr, r->len, r->prot | PROT_WRITE}}));
+			TRY(vec_push(&reqs, (struct syscall_req){
+						    .nr = SYS_mprotect,
+						    .args = {r->addr, r->len,
+							     r->prot | PROT_WRITE}}));
 		// Write faults without a write: no race with the program's own stores.
-		TRY(vec_push(&reqs, (struct syscall_req){
-					    .nr = SYS_madvise,
-					    .args = {r->addr, r->len, MADV_POPULATE_WRITE}}));
+		TRY(vec_push(&reqs, (struct syscall_req){.nr = SYS_madvise,
+							 .args = {r->addr, r->len,
+								  MADV_POPULATE_WRITE}}));
 	}
 	TRY(helper_syscalls(c->h, reqs.v, reqs.n, &done));
 	if (done < reqs.n)
-		return err_sys((int)-reqs.v[done].ret,
-			       "cannot make 0x%llx..0x%llx writable in process %d",
-			       (unsigned long long)reqs.v[done].args[0],
-			       (unsigned long long)(reqs.v[done].args[0] + reqs.v[done].args[1]),
-			       c->p->pid);
+		return err_sys(
+			(int)-reqs.v[done].ret,
+			"cannot make 0x%llx..0x%llx writable in process %d",
+			(unsigned long long)reqs.v[done].args[0],
+			(unsigned long long)(reqs.v[done].args[0] + reqs.v[done].args[1]),
+			c->p->pid);
 	return NULL;
 }
 
@@ -231,8 +235,9 @@ static struct err *undo_range(const struct maps *maps, const struct commit_range
 		taddr_t lo = MAX(m->start, at), hi = MIN(m->end, end);
 
 		if (!m->shared && m->prot == (int)(r->prot | PROT_WRITE))
-			TRY(vec_push(reqs, (struct syscall_req){.nr = SYS_mprotect,
-								.args = {lo, hi - lo, r->prot}}));
+			TRY(vec_push(reqs, (struct syscall_req){
+						   .nr = SYS_mprotect,
+						   .args = {lo, hi - lo, r->prot}}));
 	}
 	return NULL;
 }
@@ -252,9 +257,10 @@ struct err *commit_unprotect(struct helper *h, const struct maps *maps,
 		at += done;
 		if (at < reqs.n) {
 			if (!first)
-				first = err_sys((int)-reqs.v[at].ret,
-						"cannot put the protection of 0x%llx back",
-						(unsigned long long)reqs.v[at].args[0]);
+				first = err_sys(
+					(int)-reqs.v[at].ret,
+					"cannot put the protection of 0x%llx back",
+					(unsigned long long)reqs.v[at].args[0]);
 			at++;
 		}
 	}
