@@ -121,7 +121,7 @@ struct err *gates_plant(struct gates *g, pid_t tid, taddr_t slot)
 {
 	const struct thread *t = process_thread(g->p, tid);
 	taddr_t real, stub;
-	size_t i;
+	size_t i = 0;
 
 	if (!t || t->state != THREAD_STOPPED)
 		return err_new(ERR_INTERNAL, "thread %d is not stopped", tid);

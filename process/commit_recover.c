@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Clears what a tool that died left in a process: control areas of commits and return gates.
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "process/commit_impl.h"
+#include "process/gate_impl.h"
+#include "process/memory.h"
+#include "util/cleanup.h"
+
+enum {
+	MAX_AREA = 256 << 20,
+	MAX_ITEMS = 1 << 22,
+};
+static const uint64_t FREEZE_NS = 1000000000;
+static const uint64_t PAGE = PAYLOAD_PAGE;
+
+struct leftover {
+	struct area area;
+	bool is_gates, keep;
+	struct commit_header head;   // of a commit; zero when it was not filled yet
+	struct commit_range *ranges; // head.n_ranges of them
+	struct gates gates;	     // copies of header and slots
+	struct gate_header gate_head;
+};
+
+typedef VEC(struct leftover) leftover_list;
+
+static void leftover_list_deinit(leftover_list *l)
+{
+	vec_for_each(it, l) {
+		free(it->ranges);
+		free(it->gates.slots);
+	}
+	vec_free(l);
+}
+
+static bool named(const struct mapping *m, const char *name)
+{
+	static const char prefix[] = "/memfd:";
+	size_t len = strlen(name);
+
+	return !strncmp(m->path, prefix, sizeof(prefix) - 1) &&
+	       !strncmp(m->path + sizeof(prefix) - 1, name, len) &&
+	       (m->path[sizeof(prefix) - 1 + len] == ' ' ||
+		m->path[sizeof(prefix) - 1 + len] == '\0');
+}
+
+static struct err *busy(const struct process *p, pid_t tool)
+{
+	return err_with(err_new(ERR_BUSY, "molt with pid %d works on process %d (%s)",
+				tool, p->pid, p->comm),
+			"busy", p->comm);
+}
+
+// An area that a fork inherited names another target: its tool does not know this process.
+static bool tool_lives(const struct process *p, pid_t tool, pid_t target, uint64_t start)
+{
+	return target == p->pid && tool > 0 && start && process_start_time(tool) == start;
+}
+
+static bool in_data(const struct area *a, uint64_t off, uint64_t n, uint64_t size)
+{
+	uint64_t bytes, end;
+
+	return n <= MAX_ITEMS && !__builtin_mul_overflow(n, size, &bytes) &&
+	       !__builtin_add_overflow(off, bytes, &end) && end <= a->size - PAGE;
+}
+
+// Nothing in the header is trusted further than that it describes this mapping.
+static struct err *read_commit(const struct process *p, struct leftover *l)
+{
+	struct commit_header h;
+
+	TRY(mem_read(p->pid, l->area.addr + PAGE, &h, sizeof(h)));
+	if (h.magic != COMMIT_MAGIC || h.size != l->area.size ||
+	    !in_data(&l->area, h.ranges_off, h.n_ranges, CG_SIZE))
+		return NULL; // it died before anything could use the area
+	if (tool_lives(p, h.tool_pid, h.target_pid, h.tool_start))
+		return busy(p, h.tool_pid);
+	l->ranges = calloc(h.n_ranges + 1u, sizeof(*l->ranges));
+	if (!l->ranges)
+		return err_nomem();
+	TRY(mem_read(p->pid, l->area.addr + PAGE + h.ranges_off, l->ranges,
+		     h.n_ranges * sizeof(*l->ranges)));
+	l->head = h;
+	return NULL;
+}
+
+static struct err *read_gates(struct process *p, struct leftover *l)
+{
+	struct gate_header h;
+
+	TRY(mem_read(p->pid, l->area.addr + PAGE, &h, sizeof(h)));
+	if (h.magic != GATES_MAGIC || h.size != l->area.size || h.stubs_off > h.size ||
+	    !in_data(&l->area, GH_SIZE, h.n_slots, GS_SIZE) ||
+	    (h.size - h.stubs_off) / PAYLOAD_STUB < h.n_slots)
+		return NULL;
+	if (tool_lives(p, h.tool_pid, h.target_pid, h.tool_start))
+		return busy(p, h.tool_pid);
+	l->area.stubs = h.stubs_off;
+	l->gate_head = h;
+	l->gates = (struct gates){.p = p, .area = l->area, .max = h.n_slots};
+	l->gates.slots = calloc(h.n_slots + 1u, GS_SIZE);
+	if (!l->gates.slots)
+		return err_nomem();
+	TRY(mem_read(p->pid, l->area.addr + PAGE + GH_SIZE, l->gates.slots,
+		     h.n_slots * sizeof(*l->gates.slots)));
+	while (l->gates.used < h.n_slots && l->gates.slots[l->gates.used].real)
+		l->gates.used++;
+	return NULL;
+}
+
+// The area that begins with mapping i: as far as the same file goes on.
+static struct area extent(const struct maps *maps, size_t i)
+{
+	const struct mapping *m = &maps->v.v[i];
+	taddr_t end = m->end;
+
+	for (size_t k = i + 1; k < maps->v.n; k++) {
+		const struct mapping *next = &maps->v.v[k];
+
+		if (next->ino != m->ino || next->dev != m->dev || next->start != end ||
+		    next->offset != end - m->start)
+			break;
+		end = next->end;
+	}
+	return (struct area){.addr = m->start, .stubs = PAGE, .size = end - m->start};
+}
+
+static struct err *find(struct process *p, leftover_list *list)
+{
+	struct maps maps;
+	struct err *e = NULL;
+
+	TRY(maps_read(p->pid, &maps));
+	for (size_t i = 0; i < maps.v.n && !e; i++) {
+		const struct mapping *m = &maps.v.v[i];
+		bool is_gates = named(m, GATES_AREA_NAME);
+
+		if (m->offset || !m->shared || (!is_gates && !named(m, COMMIT_AREA_NAME)))
+			continue;
+		e = vec_push(list, (struct leftover){.is_gates = is_gates,
+						     .area = extent(&maps, i)});
+		if (e)
+			break;
+		struct leftover *l = &list->v[list->n - 1];
+
+		if (l->area.size > PAGE && l->area.size <= MAX_AREA)
+			e = is_gates ? read_gates(p, l) : read_commit(p, l);
+	}
+	maps_deinit(&maps);
+	return e;
+}
+
+// A commit that is decided but not executed belongs to threads that wait in its gates (the whole process
+// is in a job-control stop): it has to stay as it is.
+static bool unfinished(const struct process *p, const struct leftover *l)
+{
+	struct commit_header h;
+	struct err *e;
+
+	if (!l->head.magic)
+		return false;
+	e = mem_read(p->pid, l->area.addr + PAGE, &h, sizeof(h));
+	if (e) {
+		err_free(e);
+		return true;
+	}
+	return (h.decision == COMMIT_DECIDED && !h.done) ||
+	       (h.decision == COMMIT_UNDOING && !h.undone);
+}
+
+static struct err *inspect(struct process *p, leftover_list *list)
+{
+	struct err *e = NULL;
+
+	vec_for_each(l, list) {
+		if (l->is_gates && l->gates.used && !e) {
+			l->gates.head = &l->gate_head;
+			e = gates_withdraw(&l->gates);
+		}
+	}
+	vec_for_each(l, list) {
+		vec_for_each(t, &p->threads)
+			if (t->state == THREAD_STOPPED && area_visited(p, &l->area, t))
+				l->keep = true;
+		l->keep |= unfinished(p, l);
+	}
+	return e;
+}
+
+static struct err *clear(struct process *p, struct helper *h, const struct leftover *l)
+{
+	struct area area = l->area;
+	struct maps maps;
+	struct err *e;
+
+	if (l->keep)
+		return NULL;
+	if (l->head.n_ranges) {
+		TRY(maps_read(p->pid, &maps));
+		e = commit_unprotect(h, &maps, l->ranges, l->head.n_ranges);
+		maps_deinit(&maps);
+		if (e)
+			return e;
+	}
+	return area_unmap(h, &area);
+}
+
+struct err *commit_recover(struct process *p, struct helper *h,
+			   struct commit_leftover *ret)
+{
+	_cleanup_(leftover_list_deinit) leftover_list list = {0};
+	struct err *e, *thawed;
+
+	*ret = (struct commit_leftover){0};
+	TRY(find(p, &list));
+	if (!list.n)
+		return NULL;
+	TRY(process_freeze(p, monotonic_ns() + FREEZE_NS, NULL));
+	e = inspect(p, &list);
+	thawed = process_thaw(p, NULL);
+	if (e)
+		err_free(thawed);
+	else
+		e = thawed;
+	vec_for_each(l, &list) {
+		if (!e)
+			e = clear(p, h, l);
+		ret->commits += !l->is_gates;
+		ret->committed += l->head.decision == COMMIT_DECIDED;
+		ret->gate_areas += l->is_gates;
+		ret->kept += l->keep;
+	}
+	return err_wrap(e, "cannot clear what an earlier molt left in process %d", p->pid);
+}
