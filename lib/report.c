@@ -74,6 +74,18 @@ struct err *report_note(struct molt_report *r, const char *fmt, ...)
 	return NULL;
 }
 
+struct molt_functions report_functions(const size_t count[FUNC_REMOVED + 1])
+{
+	return (struct molt_functions){
+		.same = count[FUNC_SAME],
+		.imm_only = count[FUNC_IMM],
+		.ref_only = count[FUNC_REF],
+		.code = count[FUNC_CODE],
+		.added = count[FUNC_ADDED],
+		.removed = count[FUNC_REMOVED],
+	};
+}
+
 void molt_report_free(struct molt_report *r)
 {
 	if (!r)

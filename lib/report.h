@@ -2,6 +2,7 @@
 // Making the reports of molt.h. The one place where kinds of errors become verdicts.
 #pragma once
 
+#include "diff/diff.h"
 #include "include/molt.h"
 #include "util/error.h"
 
@@ -17,3 +18,6 @@ void report_fail(struct molt_report *r, struct err *e);
 // Appends a remark.
 struct err *report_note(struct molt_report *r, const char *fmt, ...)
 	must_check printf_like(2, 3);
+
+// Counts by enum func_verdict as the public interface has them.
+struct molt_functions report_functions(const size_t count[FUNC_REMOVED + 1]);
