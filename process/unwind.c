@@ -60,6 +60,14 @@ static struct entry *known_entry(const struct unwinder *u, const struct mapping 
 	return NULL;
 }
 
+// Opening a file with its symbols takes milliseconds, which a stopped thread must not
+// wait for.
+static void open_all(struct unwinder *u)
+{
+	vec_for_each(p, &u->entries)
+		unwinder_entry_at(u, (*p)->m.start);
+}
+
 struct err *unwinder_refresh(struct unwinder *u, const struct maps *maps)
 {
 	unwinder_forget_rules(u);
@@ -78,6 +86,7 @@ struct err *unwinder_refresh(struct unwinder *u, const struct maps *maps)
 			TRY(add_entry(u, &template, m->path, &e));
 		e->gone = false;
 	}
+	open_all(u);
 	return NULL;
 }
 
