@@ -32,10 +32,12 @@ struct unwinder;
 
 enum { UNWIND_FRAMES_MAX = 4096 }; // deeper stacks end as incomplete
 
-// Opens every executable mapping of the process: files through /proc/PID/map_files (so
-// that a deleted or replaced file is read as it is mapped), the vdso from memory. Modules
-// that need no unwinding are opened lazily. `extra` modules (an image molt mapped in an
-// earlier update) are added by unwinder_add.
+// Opens every executable mapping of the process: files so that a deleted or replaced one is
+// read as it is mapped, the vdso from memory. Takes milliseconds (40 for libc with its debug
+// file): call it while the process runs. Then walk each thread once, one at a time, so that
+// the critical stop finds all rules cached (0.2 us a frame). A file that cannot be opened
+// ends the walks that lead into it. Modules without a file (an image molt mapped in an earlier
+// update) are added by unwinder_add.
 struct err *unwinder_create(struct process *p, const struct maps *maps,
 			    struct unwinder **ret) must_check;
 // Looks at the mappings again: what is gone is forgotten, what is new is found. Frames
