@@ -32,6 +32,10 @@ def wait_until(what, true, seconds=10, step=0.01):
         time.sleep(step)
 
 
+class Unavailable(Exception):
+    """A program of the test cannot be had here, for example without network."""
+
+
 class Server:
     """A server process in its own group. argv[0] is the program; it must listen on `port` soon."""
 
@@ -149,7 +153,7 @@ def molt(*args, timeout=120):
 
 def built(script, *args):
     """Paths that a build script printed."""
-    r = subprocess.run([os.path.join(HERE, script), *args], stdout=subprocess.PIPE, text=True)
+    r = subprocess.run([os.path.join(HERE, "sources", script), *args], capture_output=True, text=True)
     if r.returncode:
-        raise SystemExit(f"{script} {' '.join(args)} failed")
+        raise Unavailable(r.stderr.strip().splitlines()[-1] if r.stderr.strip() else f"{script} failed")
     return r.stdout.split()
