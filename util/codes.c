@@ -103,6 +103,9 @@ static const struct code_text table[] = {
 	 "file that was overwritten in place. Its symbols cannot be trusted.",
 	 "Remove the breakpoint or the other patch; if the file was overwritten, give "
 	 "the original."},
+	{"not-mapped", "a place that the update writes is not mapped",
+	 "The process unmapped memory of its own program, or did so while molt was at work.",
+	 "Nothing was written. Try again; if it stays so, restart the program."},
 	{"data-changed", "data changed between the check and the write",
 	 "A word that the update was about to write does not have the value it was read "
 	 "with.",
