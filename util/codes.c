@@ -104,8 +104,16 @@ static const struct code_text table[] = {
 	 "Remove the breakpoint or the other patch; if the file was overwritten, give "
 	 "the original."},
 	{"not-mapped", "a place that the update writes is not mapped",
-	 "The process unmapped memory of its own program, or did so while molt was at work.",
+	 "The process unmapped memory of its own program, or did so while molt was at "
+	 "work.",
 	 "Nothing was written. Try again; if it stays so, restart the program."},
+	{"shared-text", "the program's code or data is a shared mapping",
+	 "A page that the update writes is shared with other processes (MAP_SHARED); "
+	 "they would "
+	 "get the change too.",
+	 "Map the program privately, as the kernel and ld.so do; programs that load code "
+	 "in their "
+	 "own way are refused."},
 	{"data-changed", "data changed between the check and the write",
 	 "A word that the update was about to write does not have the value it was read "
 	 "with.",

@@ -22,6 +22,13 @@
 #include "process/unwind.h"
 #include "util/cleanup.h"
 
+// The first entry of a path that the block still has: above backtrace's caller and block_in. ASan puts a
+// frame of its own around backtrace, and in front of the vdso.
+#ifdef __SANITIZE_ADDRESS__
+enum { FIRST_LASTING = 3, REACHES_VDSO = 0 };
+#else
+enum { FIRST_LASTING = 2, REACHES_VDSO = 1 };
+#endif
 enum { PATH_MAX_FRAMES = 64, THREADS = 4, DEPTH = 27 };
 
 struct path { // what one thread of the child says about itself before it blocks
@@ -160,8 +167,7 @@ static void run_steps(void)
 	shared[0].ready = 1;
 	for (;;) {
 		clock_gettime(CLOCK_MONOTONIC, &ts);
-		snprintf(buf, sizeof(buf), "%ld %s", (long)ts.tv_nsec,
-			 strerror(sink & 7));
+		snprintf(buf, sizeof(buf), "%ld %s", (long)ts.tv_nsec, strerror(sink & 7));
 		sink += (int)strlen(buf) + (int)labs(random());
 	}
 }
@@ -250,8 +256,8 @@ static void check_path(const struct path *p, const struct frames *f)
 {
 	ck_assert_msg(f->complete, "incomplete after %zu frames: %s", f->v.n, f->why);
 	ck_assert_int_gt(p->n, DEPTH / 9);
-	ck_assert_uint_gt(f->v.n, (size_t)p->n - 2);
-	for (int i = 2; i < p->n; i++) {
+	ck_assert_uint_gt(f->v.n, (size_t)(p->n - FIRST_LASTING));
+	for (int i = FIRST_LASTING; i < p->n; i++) {
 		const struct frame *frame = &f->v.v[f->v.n - (size_t)(p->n - i)];
 
 		ck_assert_msg(frame->pc == (taddr_t)p->pc[i], "frame %d: %#lx, not %p", i,
@@ -350,7 +356,8 @@ START_TEST(every_instruction)
 		ck_assert_int_eq(waitpid(c.pid, &status, __WALL), c.pid);
 		ck_assert_int_eq(ptrace(PTRACE_GETREGS, c.pid, 0, &regs), 0);
 	}
-	ck_assert_uint_gt(vdso, 0);
+	if (REACHES_VDSO)
+		ck_assert_uint_gt(vdso, 0);
 	frames_deinit(&f);
 	child_end(&c);
 }
