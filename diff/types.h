@@ -31,7 +31,7 @@ struct type_change {
 	const char *file; // declared at, in NEW (in OLD when removed); NULL if unknown
 	int line;
 	bool live; // data of this type can exist: a static variable, or a pointer that may lead
-		   // to the heap
+		// to the heap
 	const char *via; // a variable or member through which it is live, for the message, or
 			 // NULL
 };

@@ -79,7 +79,7 @@ static void read_bits(const struct attr_spec *spec, const struct attr_value *v,
 		e->bit_size = clamp32(v->u);
 		return;
 	}
-	e->bit_offset = clamp32(v->u);
+	e->bit_offset = (uint32_t)v->u; // negative ones wrap, member_bits() undoes it
 	e->flags |= spec->name == DW_AT_bit_offset ? DIE_BITS_DWARF2 : DIE_BITS_DWARF4;
 }
 
