@@ -10,9 +10,9 @@
 
 enum func_verdict {
 	FUNC_SAME,
-	FUNC_IMM,     // only immediates differ
-	FUNC_REF,     // only what it refers to differs (a string, another variable)
-	FUNC_CODE,    // instructions differ
+	FUNC_IMM,  // only immediates differ
+	FUNC_REF,  // only what it refers to differs (a string, another variable), or both
+	FUNC_CODE, // instructions differ
 	FUNC_ADDED,   // only in NEW
 	FUNC_REMOVED, // only in OLD
 };
@@ -42,18 +42,17 @@ struct func_pair {
 	enum func_cause cause;
 	uint32_t old, new; // indices into old_funcs/new_funcs; NO_TWIN for added/removed
 	// For each instruction of the new body the old instruction that equals it after normalising
-	// references, or NO_TWIN. Aligned by longest common subsequence when they differ.
+	// references, or NO_TWIN. Aligned by longest common subsequence when they differ. There for every
+	// pair that has both sides (identity when the verdict is same), NULL for added and removed.
 	uint32_t *twin;
-	// Bit i of the words: instruction i of the new body has an opcode twin whose immediate or referent
-	// differs (imm-only, ref-only); then old_of[i] tells which. NULL when the verdict is same.
-	uint32_t *near_twin; // as twin, but ignoring immediate and referent; NO_TWIN if inserted
+	uint32_t *near_twin; // as twin, but ignoring immediate and referent; NULL when the verdict is same
 	char *reason; // first difference for -v: "0x1234 lea: \"1.6.36\" became \"1.6.37\""; NULL if same
 	float confidence; // 1 for pairs by name; less for pairs of stripped programs
 };
 
 enum var_verdict {
 	VAR_SAME,
-	VAR_INIT,    // initial bytes or relocations differ
+	VAR_INIT, // initial bytes or relocations differ
 	VAR_RESIZED,
 	VAR_ADDED,
 	VAR_REMOVED,
@@ -61,16 +60,16 @@ enum var_verdict {
 
 // A data object: named by symbol, paired by name, or by (file, DWARF scope) for locals.
 struct var {
-	const char *name;  // for people: "settings", "function|counter"
-	const char *file;  // for locals
+	const char *name; // for people: "settings", "function|counter"
+	const char *file; // for locals
 	vaddr_t addr;
 	uint64_t size;
 	enum region region;
 	bool local;
-	bool linker;	   // _DYNAMIC, __dso_handle, _end and their kind: never merged
-	bool copy_reloc;   // lives here by R_X86_64_COPY
-	bool is_const;	   // RODATA or RELRO
-	size_t type_die;   // DWARF type, 0 unknown
+	bool linker;	 // _DYNAMIC, __dso_handle, _end and their kind: never merged
+	bool copy_reloc; // lives here by R_X86_64_COPY
+	bool is_const;	 // RODATA or RELRO
+	size_t type_die; // DWARF type, 0 unknown
 	const char *type_name;
 };
 
@@ -82,14 +81,14 @@ struct var_pair {
 	char *detail;
 };
 
-enum module_change { // facts that an update refuses or must know
-	CHANGE_NEEDED_ADDED,  // a new DT_NEEDED
+enum module_change {	     // facts that an update refuses or must know
+	CHANGE_NEEDED_ADDED, // a new DT_NEEDED
 	CHANGE_NEEDED_REMOVED,
-	CHANGE_TLS,	      // size, alignment or a TLS symbol's offset
-	CHANGE_CONSTRUCTOR,   // a new entry of .init_array or .preinit_array
-	CHANGE_COPY_RELOC,    // a new COPY relocation
-	CHANGE_ICF,	      // functions that shared an address have different bodies now
-	CHANGE_IFUNC,	      // a new or changed IFUNC of the program itself
+	CHANGE_TLS,	    // size, alignment or a TLS symbol's offset
+	CHANGE_CONSTRUCTOR, // a new entry of .init_array or .preinit_array
+	CHANGE_COPY_RELOC,  // a new COPY relocation
+	CHANGE_ICF,	    // functions that shared an address have different bodies now
+	CHANGE_IFUNC,	    // a new or changed IFUNC of the program itself
 };
 
 struct module_fact {
@@ -103,15 +102,16 @@ struct diff {
 	struct dwarf_names old_names, new_names;
 	VEC(struct func) old_funcs; // sorted by addr
 	VEC(struct func) new_funcs; // sorted by addr
-	VEC(struct func_pair) funcs; // one for each new function in new_funcs order, then the removed ones
-	VEC(struct var) old_vars;   // sorted by addr
+	VEC(struct func_pair)
+		funcs; // one for each new function in new_funcs order, then the removed ones
+	VEC(struct var) old_vars; // sorted by addr
 	VEC(struct var) new_vars;
 	VEC(struct var_pair) vars; // one for each new variable in order, then the removed ones
 	VEC(struct module_fact) facts;
 	struct type_report types;
 	size_t count[FUNC_REMOVED + 1]; // functions by verdict
-	bool by_shape; // no names: paired by masked hash and call graph
-	void *strings;
+	bool by_shape;			// no names: paired by masked hash and call graph
+	struct diff_private *index;	// private to diff/
 };
 
 struct diff_options {
