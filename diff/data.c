@@ -92,7 +92,7 @@ static struct err *find_writers(const struct side *s, uint8_t **ret)
 	return NULL;
 }
 
-static struct err *list_pairs(struct diff *d)
+struct err *list_var_pairs(struct diff *d)
 {
 	struct side *o = &d->index->old, *n = &d->index->new;
 
@@ -125,7 +125,6 @@ struct err *compare_variables(struct diff *d)
 		.d = d, .old = &d->index->old, .new = &d->index->new};
 	_cleanup_free_ uint8_t *writers = NULL;
 
-	TRY(list_pairs(d));
 	TRY(find_writers(c.new, &writers));
 	vec_for_each(p, &d->vars) {
 		if (p->old != NO_TWIN && p->new != NO_TWIN)

@@ -193,6 +193,72 @@ static struct err *compare_functions(struct diff *d, bool threads)
 	return there.err;
 }
 
+struct typing {
+	struct diff *d;
+	struct err *err;
+};
+
+static struct err *meanings(struct diff *d, struct types *t)
+{
+	vec_for_each(p, &d->vars) {
+		struct type_difference diff = {0};
+
+		if (p->old == NO_TWIN || p->new == NO_TWIN)
+			continue;
+		TRY(types_pair(t, d->old_vars.v[p->old].type_die,
+			       d->new_vars.v[p->new].type_die, &diff));
+		p->type_changed_meaning = diff.verdict == TYPE_MEANING;
+	}
+	return NULL;
+}
+
+static struct err *compare_types(struct diff *d)
+{
+	_cleanup_(types_freep) struct types *t = NULL;
+
+	TRY(types_begin(&d->old_names, &d->new_names, &t));
+	TRY(types_report(t, &d->types));
+	return meanings(d, t);
+}
+
+static void *typing_thread(void *arg)
+{
+	struct typing *job = arg;
+
+	job->err = compare_types(job->d);
+	return NULL;
+}
+
+static struct err *compare_code(struct diff *d, bool threads)
+{
+	TRY(compare_functions(d, threads));
+	return compare_variables(d);
+}
+
+// Types need what was read of DWARF and the pairs of variables, and nothing of the code.
+static struct err *compare_both(struct diff *d, const struct diff_options *opt,
+				bool threads)
+{
+	struct typing job = {.d = d};
+	bool started;
+	struct err *e;
+	pthread_t t;
+
+	TRY(list_var_pairs(d));
+	if (opt->skip_types)
+		return compare_code(d, threads);
+	started = threads && !pthread_create(&t, NULL, typing_thread, &job);
+	e = compare_code(d, threads);
+	if (started)
+		pthread_join(t, NULL);
+	else
+		typing_thread(&job);
+	if (!e)
+		return job.err;
+	err_free(job.err);
+	return e;
+}
+
 static void find_causes(struct diff *d)
 {
 	struct comparer c = {.d = d, .old = &d->index->old, .new = &d->index->new};
@@ -209,8 +275,7 @@ static struct err *run(struct diff *d, const struct diff_options *opt)
 
 	TRY(read_both(d, threads));
 	TRY(pair_all(d));
-	TRY(compare_functions(d, threads));
-	TRY(compare_variables(d));
+	TRY(compare_both(d, opt, threads));
 	find_causes(d);
 	return collect_facts(d);
 }
@@ -258,6 +323,7 @@ void diff_free(struct diff *d)
 	vec_free(&d->new_vars);
 	vec_free(&d->vars);
 	vec_free(&d->facts);
+	type_report_deinit(&d->types);
 	dwarf_names_deinit(&d->old_names);
 	dwarf_names_deinit(&d->new_names);
 	if (d->index) {

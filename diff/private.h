@@ -58,5 +58,6 @@ int64_t insn_immediate(const struct side *s, const struct insn *in);
 // Finds the harmless cause of a difference; not for threads, it reads DWARF lines.
 void find_cause(struct comparer *c, struct func_pair *p);
 
+struct err *list_var_pairs(struct diff *d) must_check;
 struct err *compare_variables(struct diff *d) must_check;
 struct err *collect_facts(struct diff *d) must_check;
