@@ -92,6 +92,12 @@ static struct err *drop_old_threads(struct process *p)
 	return NULL;
 }
 
+struct err *threads_refresh(struct process *p)
+{
+	TRY(drop_old_threads(p));
+	return add_new_threads(p, &(size_t){0});
+}
+
 static struct err *seize_all(struct process *p)
 {
 	size_t first = 0;
@@ -149,10 +155,8 @@ static void release_strays(struct process *p)
 
 struct err *process_seize(struct process *p)
 {
-	struct err *e = drop_old_threads(p);
+	struct err *e = threads_refresh(p);
 
-	if (!e)
-		e = add_new_threads(p, &(size_t){0});
 	if (!e)
 		e = seize_all(p);
 	if (e)
@@ -236,8 +240,7 @@ static struct err *check_frozen(struct process *p)
 
 static struct err *freeze(struct process *p, uint64_t deadline, uint64_t *first_stop)
 {
-	TRY(drop_old_threads(p));
-	TRY(add_new_threads(p, &(size_t){0}));
+	TRY(threads_refresh(p));
 	TRY(let_vfork_end(p, deadline));
 	TRY(seize_all(p));
 	*first_stop = monotonic_ns();
@@ -273,10 +276,20 @@ struct err *process_thaw(struct process *p, uint64_t *last_release)
 
 bool process_alive(const struct process *p)
 {
-	struct os_status s;
+	_cleanup_free_ pid_t *tids = NULL;
+	size_t n;
 
-	return !os_proc_status(p->pid, 0, &s) && s.state != 'X' &&
-	       (s.state != 'Z' || s.threads > 1);
+	// The first thread may have ended before the others; the helper does not count.
+	if (os_proc_tasks(p->pid, &tids, &n) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		struct os_status s;
+
+		if (tids[i] != p->impl->helper && !os_proc_status(p->pid, tids[i], &s) &&
+		    s.state != 'X' && s.state != 'Z')
+			return true;
+	}
+	return false;
 }
 
 void process_boost(struct process *p)

@@ -5,6 +5,9 @@
 
 #include "process/process_impl.h"
 
+// Brings the list of threads up to date, without touching any of them.
+struct err *threads_refresh(struct process *p) must_check;
+
 struct err *threads_add(struct process *p, pid_t tid, bool traced) must_check;
 
 // Seizes a thread that is not traced yet. One that is dying becomes THREAD_GONE, without

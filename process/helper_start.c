@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Making the helper thread: one injected clone into one stopped thread, written so that the tool may
+// die at any instruction (findings-safety.md, Protocol 1-3).
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/ptrace.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/param.h>
+#include <sys/syscall.h>
+
+#include "arch/x86_64/bootstrap.h"
+#include "os/proc.h"
+#include "process/helper_impl.h"
+#include "process/maps.h"
+#include "process/memory.h"
+#include "process/thread.h"
+#include "process/wait.h"
+#include "util/cleanup.h"
+
+static const uint64_t STOP_NS = 100000000;    // for one candidate thread to stop
+static const uint64_t INJECT_NS = 2000000000; // for the injected calls
+static const uint64_t ALL_SIGNALS = ~0ULL;
+static const unsigned USER_CS = 0x33; // 64-bit user code
+static const taddr_t VSYSCALL = 0xffffffffff600000;
+enum { CANDIDATES_MAX = 64, FLAG_OF = 1 << 11 };
+
+static struct err *injection_failed(const struct helper *h, int errnum, const char *what)
+{
+	return err_sys(errnum, "cannot make a helper thread in process %d (%s): %s",
+		       h->process->pid, h->process->comm, what);
+}
+
+// How the thread goes on without the tool: as the kernel would have restarted its system call.
+static void restart_by_hand(const struct user_regs_struct *regs, struct bootstrap_data *d)
+{
+	long result = (long)regs->rax;
+
+	d->rax = regs->rax;
+	d->rip = regs->rip;
+	if ((long)regs->orig_rax < 0)
+		return;
+	switch (result) {
+	case -UAPI_ERESTARTSYS:
+	case -UAPI_ERESTARTNOINTR:
+	case -UAPI_ERESTARTNOHAND:
+		d->rax = regs->orig_rax;
+		d->rip = regs->rip - 2;
+		break;
+	case -UAPI_ERESTART_RESTARTBLOCK:
+		d->rax = SYS_restart_syscall;
+		d->rip = regs->rip - 2;
+		break;
+	default:
+		break;
+	}
+}
+
+static struct err *write_stub(struct helper *h, const struct thread *t)
+{
+	const struct user_regs_struct *r = &t->regs;
+	struct bootstrap_data d = {
+		.blocked = ALL_SIGNALS,
+		.mask = t->sigmask,
+		.flags = (r->eflags & FLAG_OF ? 1 : 0) | (r->eflags & 0xff) << 8,
+		.rcx = r->rcx,
+		.rdx = r->rdx,
+		.rsi = r->rsi,
+		.rdi = r->rdi,
+		.r8 = r->r8,
+		.r10 = r->r10,
+		.r11 = r->r11,
+		.name = HELPER_NAME,
+	};
+	_cleanup_free_ uint8_t *stub = malloc(h->slack_size);
+
+	if (!stub)
+		return err_nomem();
+	restart_by_hand(r, &d);
+	memcpy(stub, bootstrap_start, h->slack_size);
+	memcpy(stub + bootstrap_data_offset, &d, sizeof(d));
+	return mem_poke(h->process->pid, h->slack, stub, h->slack_size);
+}
+
+// The way in: registers first. Between the two writes the thread would run the stub, which sets the mask
+// itself.
+static int enter_stub(const struct helper *h, const struct thread *t)
+{
+	struct user_regs_struct regs = t->regs;
+	int r = os_ptrace_setoptions(t->tid, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
+						     PTRACE_O_TRACEEXEC);
+
+	regs.rip = h->slack;
+	regs.orig_rax = ~0UL;
+	if (!r)
+		r = os_ptrace_setregs(t->tid, &regs);
+	if (!r)
+		r = os_ptrace_setsigmask(t->tid, ALL_SIGNALS);
+	return r;
+}
+
+// The way out: the mask first. Between the two writes the thread would run the end of the stub, which sets
+// mask and registers itself.
+static int leave_stub(const struct thread *t)
+{
+	int r = os_ptrace_setsigmask(t->tid, t->sigmask);
+
+	return r ? r : os_ptrace_setregs(t->tid, &t->regs);
+}
+
+// Runs the stub up to the result of clone: *tid > 0 is the new thread, otherwise *error says why not.
+static struct err *run_to_clone(const struct helper *h, const struct thread *t,
+				pid_t *tid, int *error)
+{
+	uint64_t deadline = monotonic_ns() + INJECT_NS;
+	struct user_regs_struct regs;
+	int sig = 0;
+
+	*tid = 0;
+	*error = 0;
+	for (;;) {
+		int r = sig ? os_ptrace_cont(t->tid, sig) : os_ptrace_syscall(t->tid);
+
+		if (r < 0)
+			return thread_gone(h->process, t->tid);
+		struct stop s = wait_stop(t->tid, deadline);
+		sig = 0;
+		switch (s.kind) {
+		case STOP_CLONE: {
+			unsigned long msg;
+
+			r = os_ptrace_eventmsg(t->tid, &msg);
+			*tid = (pid_t)msg;
+			return r < 0 ? injection_failed(h, r, "thread id") : NULL;
+		}
+		case STOP_SYSCALL:
+			if (os_ptrace_getregs(t->tid, &regs) < 0)
+				return thread_gone(h->process, t->tid);
+			if (regs.orig_rax != SYS_clone || (long)regs.rax == -ENOSYS)
+				break;
+			*error = (int)(long)regs.rax;
+			return NULL;
+		case STOP_SIGNAL: // SIGSTOP, which no mask holds back
+			sig = s.sig;
+			break;
+		case STOP_NONE:
+			return injection_failed(h, ETIMEDOUT, "clone");
+		case STOP_EXITED:
+		case STOP_LOST:
+			return thread_gone(h->process, t->tid);
+		case STOP_EVENT:
+		case STOP_GROUP:
+		case STOP_EXEC:
+		case STOP_OTHER:
+			break;
+		}
+	}
+}
+
+// Brings the thread from inside its clone to PTRACE_EVENT_STOP, the only place where registers change.
+static struct err *settle(struct process *p, struct thread *t)
+{
+	size_t index = (size_t)(t - p->threads.v);
+
+	os_ptrace_interrupt(t->tid);
+	os_ptrace_cont(t->tid, 0);
+	t->state = THREAD_RUNNING;
+	return thread_catch(p, &p->threads.v[index], monotonic_ns() + INJECT_NS, NULL);
+}
+
+// Without it h->tid stays 0: the new thread was killed at once.
+static void first_stop_of_helper(struct helper *h, pid_t tid)
+{
+	struct stop s = wait_stop(tid, monotonic_ns() + INJECT_NS);
+
+	if (s.kind != STOP_EVENT && s.kind != STOP_GROUP)
+		return;
+	os_ptrace_setoptions(tid, PTRACE_O_TRACESYSGOOD);
+	if (os_ptrace_getregs(tid, &h->regs) < 0)
+		return;
+	h->place = HELPER_AT_STOP;
+	h->syscall_at = h->slack + bootstrap_syscall_offset;
+	h->process->impl->helper = tid;
+	h->tid = tid;
+}
+
+static struct err *inject_stopped(struct helper *h, struct thread *t)
+{
+	struct thread saved = *t;
+	pid_t tid = 0;
+	int error = 0;
+
+	TRY(write_stub(h, t));
+	int r = enter_stub(h, t);
+	struct err *e = r < 0 ? injection_failed(h, r, "registers")
+			      : run_to_clone(h, t, &tid, &error);
+	// Whatever happened, the thread goes back to where it was.
+	struct err *back = settle(h->process, t);
+	t = process_thread(h->process, saved.tid);
+	if (!back && t) {
+		t->regs = saved.regs;
+		t->sigmask = saved.sigmask;
+		r = leave_stub(t);
+		if (r < 0)
+			back = injection_failed(h, r, "registers");
+	}
+	h->stub_in_use = back && t;
+	if (tid)
+		first_stop_of_helper(h, tid);
+	if (!e)
+		e = back;
+	else
+		err_free(back);
+	if (e)
+		return e;
+	return h->tid ? NULL : injection_failed(h, tid ? ESRCH : error, "clone");
+}
+
+static bool in_critical_section(const struct process *p, const struct thread *t)
+{
+	struct uapi_rseq_configuration c;
+	uint64_t cs;
+
+	if (os_ptrace_rseq(t->tid, &c) < 0 || !c.pointer)
+		return false;
+	struct err *e = mem_read(p->pid, c.pointer + offsetof(struct uapi_rseq, rseq_cs),
+				 &cs, sizeof(cs));
+	if (!e)
+		return cs != 0;
+	err_free(e);
+	return true;
+}
+
+static bool suitable(const struct process *p, const struct thread *t)
+{
+	return t->regs.cs == USER_CS && t->regs.rip < VSYSCALL &&
+	       !in_critical_section(p, t);
+}
+
+// Refuses when any thread has a seccomp filter: the helper would have it too, and gates run in every thread.
+static struct err *check_seccomp(const struct process *p)
+{
+	struct os_status s;
+
+	vec_for_each(t, &p->threads) {
+		if (os_proc_status(p->pid, t->tid, &s) < 0 || !s.seccomp)
+			continue;
+		return err_refuse("seccomp", p->comm,
+				  "thread %d (%s) of process %d runs under a seccomp "
+				  "filter, which may "
+				  "forbid what molt has to do in it",
+				  t->tid, t->comm, p->pid);
+	}
+	return NULL;
+}
+
+static bool blocked(const struct process *p, pid_t tid)
+{
+	struct os_status s;
+
+	return !os_proc_status(p->pid, tid, &s) && (s.state == 'S' || s.state == 'T') &&
+	       os_proc_syscall(p->pid, tid) >= 0;
+}
+
+// Threads to try, best first: the first thread (its thread-local storage stays as long as the process), then
+// others that wait in a system call, then the rest.
+static struct err *candidates(const struct process *p, pid_t *tids, size_t *n)
+{
+	size_t used = 0;
+
+	for (int want_blocked = 1; want_blocked >= 0; want_blocked--) {
+		vec_for_each(t, &p->threads) {
+			if (used < CANDIDATES_MAX && blocked(p, t->tid) == want_blocked)
+				tids[used++] = t->tid;
+		}
+	}
+	*n = used;
+	return used ? NULL
+		    : err_new(ERR_LOST, "process %d (%s) has ended", p->pid, p->comm);
+}
+
+// *done: the helper was made. Not done and no error: the thread is not at a suitable place.
+static struct err *try_thread(struct helper *h, pid_t tid, bool *done)
+{
+	struct process *p = h->process;
+	struct thread *t = process_thread(p, tid);
+
+	*done = false;
+	if (!t)
+		return NULL;
+	struct err *e = thread_stop(p, t, monotonic_ns() + STOP_NS);
+	t = process_thread(p, tid);
+	if (e || !t) {
+		bool other = !e || e->kind == ERR_BUSY || e->kind == ERR_LOST;
+
+		if (!other)
+			return e;
+		err_free(e);
+		return NULL;
+	}
+	if (suitable(p, t)) {
+		e = inject_stopped(h, t);
+		*done = !e;
+	}
+	t = process_thread(p, tid);
+	struct err *released = t ? thread_release(p, t) : NULL;
+	if (!e)
+		return released;
+	err_free(released);
+	return e;
+}
+
+struct err *helper_inject(struct helper *h)
+{
+	pid_t tids[CANDIDATES_MAX];
+	size_t n;
+	bool done = false;
+
+	TRY(threads_refresh(h->process));
+	TRY(check_seccomp(h->process));
+	TRY(candidates(h->process, tids, &n));
+	for (size_t i = 0; i < n && !done; i++)
+		TRY(try_thread(h, tids[i], &done));
+	if (done)
+		return NULL;
+	return err_with(err_new(ERR_BUSY,
+				"no thread of process %d (%s) stopped at a place where "
+				"the helper "
+				"thread can be made",
+				h->process->pid, h->process->comm),
+			"no-safe-thread", h->process->comm);
+}
