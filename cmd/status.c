@@ -41,11 +41,29 @@ static json_t *status_json(const struct status *s)
 			 "images", images);
 }
 
-static int print_processes(const struct verb *verb, json_t *processes)
+static json_t *begin_json(const struct verb *verb)
 {
 	json_t *o = cmd_json(verb);
 
 	json_object_set_new(o, "verdict", json_string(verdict_of(DONE)));
+	return o;
+}
+
+static int show_one_json(const struct verb *verb, const struct status *s)
+{
+	json_t *o = begin_json(verb), *members = status_json(s);
+
+	json_object_update(o, members);
+	json_decref(members);
+	return cmd_print_json(o, DONE);
+}
+
+static int show_all_json(const struct verb *verb, const struct status_list *list)
+{
+	json_t *o = begin_json(verb), *processes = json_array();
+
+	vec_for_each(s, &list->v)
+		json_array_append_new(processes, status_json(s));
 	json_object_set_new(o, "processes", processes);
 	return cmd_print_json(o, DONE);
 }
@@ -57,12 +75,8 @@ static int show_one(const struct verb *verb, int pid, bool json)
 
 	if (e)
 		return cmd_fail(verb, e, json);
-	if (json) {
-		json_t *list = json_array();
-
-		json_array_append_new(list, status_json(&s));
-		return print_processes(verb, list);
-	}
+	if (json)
+		return show_one_json(verb, &s);
 	printf("%d %s: generation %u%s\n", pid, s.comm, s.record.generation,
 	       s.updated ? "" : ", never updated");
 	vec_for_each(image, &s.record.images) {
@@ -83,13 +97,8 @@ static int show_all(const struct verb *verb, bool json)
 
 	if (e)
 		return cmd_fail(verb, e, json);
-	if (json) {
-		json_t *processes = json_array();
-
-		vec_for_each(s, &list.v)
-			json_array_append_new(processes, status_json(s));
-		return print_processes(verb, processes);
-	}
+	if (json)
+		return show_all_json(verb, &list);
 	if (!list.v.n)
 		puts("no process was updated");
 	else
