@@ -103,7 +103,7 @@ struct diff {
 	VEC(struct func) old_funcs; // sorted by addr
 	VEC(struct func) new_funcs; // sorted by addr
 	VEC(struct func_pair)
-		funcs; // one for each new function in new_funcs order, then the removed ones
+	funcs; // one for each new function in new_funcs order, then the removed ones
 	VEC(struct var) old_vars; // sorted by addr
 	VEC(struct var) new_vars;
 	VEC(struct var_pair) vars; // one for each new variable in order, then the removed ones

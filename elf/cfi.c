@@ -199,8 +199,7 @@ static bool eh_frame_by_segment(const struct module *m, vaddr_t *addr, uint64_t 
 	if (r.bad)
 		return false;
 	vec_for_each(s, &m->segments) {
-		if (s->type == PT_LOAD && *addr >= s->addr &&
-		    *addr - s->addr < s->filesz) {
+		if (s->type == PT_LOAD && *addr >= s->addr && *addr - s->addr < s->filesz) {
 			*size = s->filesz - (*addr - s->addr);
 			return true;
 		}

@@ -24,8 +24,7 @@ static void set_rule(struct run *run, uint64_t reg, struct cfi_rule rule)
 		run->row->reg[reg] = rule;
 }
 
-static void set_offset(struct run *run, uint64_t reg, enum cfi_kind kind,
-		       int64_t factored)
+static void set_offset(struct run *run, uint64_t reg, enum cfi_kind kind, int64_t factored)
 {
 	int64_t offset;
 

@@ -48,8 +48,7 @@ static void find_sections(Elf *elf, struct die_source *s, struct bytes *types)
 		if (!gelf_getshdr(scn, &shdr) || shdr.sh_type == SHT_NOBITS)
 			continue;
 		name = elf_strptr(elf, shstrndx, shdr.sh_name);
-		if (!name ||
-		    (strncmp(name, ".debug_", 7) && strncmp(name, ".zdebug_", 8)))
+		if (!name || (strncmp(name, ".debug_", 7) && strncmp(name, ".zdebug_", 8)))
 			continue;
 		name = strchr(name, '_') + 1;
 		for (size_t i = 0; i < ARRAY_SIZE(table); i++)
@@ -178,6 +177,5 @@ const char *dies_file(const struct dies *d, const struct die *e)
 {
 	const struct die_unit *u = &d->units.v[e->unit];
 
-	return e->decl_file < u->n_files ? d->files.v[u->first_file + e->decl_file]
-					 : NULL;
+	return e->decl_file < u->n_files ? d->files.v[u->first_file + e->decl_file] : NULL;
 }

@@ -18,9 +18,8 @@ enum die_flag {
 	DIE_VALUE = 1 << 6,	  // `value` was given (offset, enumerator, element count)
 	DIE_SIZE = 1 << 7,	  // `size` was given
 	DIE_BITS_DWARF4 = 1 << 8, // bit_offset counts as DW_AT_data_bit_offset
-	DIE_BITS_DWARF2 =
-		1 << 9,	     // bit_offset counts as DW_AT_bit_offset, from the big end
-	DIE_LOCAL = 1 << 10, // inside a function
+	DIE_BITS_DWARF2 = 1 << 9, // bit_offset counts as DW_AT_bit_offset, from the big end
+	DIE_LOCAL = 1 << 10,	  // inside a function
 };
 
 #define NO_DIE UINT32_MAX

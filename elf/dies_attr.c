@@ -148,9 +148,8 @@ static void resolve_fixed(const struct dies *d, const struct die_unit *u,
 	}
 }
 
-static void read_variable(const struct dies *d, const struct die_unit *u,
-			  struct cursor *c, const struct attr_spec *spec,
-			  struct attr_value *v)
+static void read_variable(const struct dies *d, const struct die_unit *u, struct cursor *c,
+			  const struct attr_spec *spec, struct attr_value *v)
 {
 	struct attr_spec inner = {.name = spec->name};
 	uint64_t form;

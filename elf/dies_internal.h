@@ -16,7 +16,7 @@ struct abbrev {
 	bool children;
 	bool keep;
 	int32_t fixed; // size of all attributes together when it does not depend on the
-		       // entry, else -1
+		// entry, else -1
 	uint32_t first, n;
 };
 
@@ -28,8 +28,8 @@ struct abbrev_table {
 
 // Reads the table at an offset of .debug_abbrev; fixed sizes are for units of this shape.
 struct err *abbrev_table_read(struct bytes section, uint64_t off,
-			      const struct die_unit *unit,
-			      struct abbrev_table *ret) must_check;
+			      const struct die_unit *unit, struct abbrev_table *ret)
+	must_check;
 void abbrev_table_deinit(struct abbrev_table *t);
 
 // One attribute's value, already resolved: strings, references and indexed addresses.
@@ -57,8 +57,7 @@ bool range_list_start(const struct dies *d, const struct die_unit *u, uint64_t o
 		      uint64_t *ret);
 
 // Offset of a range list from its index (DW_FORM_rnglistx).
-uint64_t range_list_offset(const struct dies *d, const struct die_unit *u,
-			   uint64_t index);
+uint64_t range_list_offset(const struct dies *d, const struct die_unit *u, uint64_t index);
 
 // Fills a unit's file names from the head of its line table; none when it is damaged.
 struct err *unit_files_read(struct dies *d, struct die_unit *u) must_check;

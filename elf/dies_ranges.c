@@ -90,8 +90,7 @@ static bool next_range5(struct range_reader *r, uint64_t *start, uint64_t *end)
 
 static bool next_range(struct range_reader *r, uint64_t *start, uint64_t *end)
 {
-	return r->u->version < 5 ? next_range4(r, start, end)
-				 : next_range5(r, start, end);
+	return r->u->version < 5 ? next_range4(r, start, end) : next_range5(r, start, end);
 }
 
 bool range_list_start(const struct dies *d, const struct die_unit *u, uint64_t off,

@@ -208,8 +208,7 @@ static struct err *scan_entries(struct scan *s, struct die_unit *u, struct curso
 			stack[depth + 1] = (struct level){
 				.self = pushed ? self : NO_DIE,
 				.parent = pushed ? self : stack[depth].parent,
-				.local =
-					stack[depth].local || a->tag == DW_TAG_subprogram,
+				.local = stack[depth].local || a->tag == DW_TAG_subprogram,
 			};
 			depth++;
 		} else if (!depth) {

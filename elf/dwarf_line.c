@@ -37,8 +37,7 @@ static bool search_units(Dwarf *dwarf, vaddr_t addr, struct source_pos *ret)
 	for (; !dwarf_nextcu(dwarf, off, &next, &head, NULL, NULL, NULL); off = next) {
 		Dwarf_Die unit;
 
-		if (dwarf_offdie(dwarf, off + head, &unit) &&
-		    dwarf_haspc(&unit, addr) > 0)
+		if (dwarf_offdie(dwarf, off + head, &unit) && dwarf_haspc(&unit, addr) > 0)
 			return line_in_unit(&unit, addr, ret);
 	}
 	return false;

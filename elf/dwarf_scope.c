@@ -153,8 +153,7 @@ static const char *closure_key(const struct dies *d, const struct die *class,
 	     c = dies_sibling(d, c)) {
 		const char *other;
 
-		if (c->tag != class->tag ||
-		    !(!c->name || !strncmp(c->name, "<lambda", 7)))
+		if (c->tag != class->tag || !(!c->name || !strncmp(c->name, "<lambda", 7)))
 			continue;
 		other = closure_shape(d, c, arena);
 		number += other && !strcmp(other, shape);

@@ -194,8 +194,7 @@ static bool eh_frame_from_header(const struct module *m, vaddr_t *ret)
 		p = module_bytes(m, s->addr, s->filesz);
 		if (!p || s->filesz < 8 || p[0] != 1)
 			return false;
-		c = (struct cursor){
-			.p = p + 4, .end = p + s->filesz, .addr = s->addr + 4};
+		c = (struct cursor){.p = p + 4, .end = p + s->filesz, .addr = s->addr + 4};
 		return take_encoded(&c, p[1], ret);
 	}
 	return false;

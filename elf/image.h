@@ -26,8 +26,8 @@ void image_close(struct image *im);
 void image_closep(struct image **im);
 
 // ERR_CORRUPT with the code corrupt-elf.
-struct err *elf_corrupt(const char *path, const char *fmt, ...) must_check
-	printf_like(2, 3);
+struct err *elf_corrupt(const char *path, const char *fmt, ...)
+	must_check printf_like(2, 3);
 
 // The bytes [offset, offset + size) of the file, NULL when any lie outside.
 const uint8_t *image_bytes(const struct image *im, uint64_t offset, uint64_t size);

@@ -73,8 +73,7 @@ bool module_read(const struct module *m, vaddr_t addr, void *buf, uint64_t size)
 	return true;
 }
 
-const struct symbol *module_symbol_at(const struct module *m, vaddr_t addr,
-				      unsigned types)
+const struct symbol *module_symbol_at(const struct module *m, vaddr_t addr, unsigned types)
 {
 	size_t low = 0, high = m->symbols.n;
 

@@ -22,13 +22,13 @@ enum region {
 	REGION_RELRO,  // written by ld.so, then read-only
 	REGION_DATA,   // writable, bytes in the file
 	REGION_BSS,    // writable, zero in the file
-	REGION_TLS,    // an offset in the TLS segment; only symbols of type STT_TLS have it
+	REGION_TLS, // an offset in the TLS segment; only symbols of type STT_TLS have it
 };
 
 struct symbol {
 	const char *name;    // without version; owned by the module
 	const char *version; // of .dynsym symbols, else NULL
-	const char *file;    // source file of a local symbol (STT_FILE; NULL for globals and if unknown)
+	const char *file; // source file of a local symbol (STT_FILE; NULL for globals and if unknown)
 	vaddr_t addr;
 	uint64_t size; // 0 is allowed (linker symbols, assembly)
 	uint8_t type;  // STT_*
@@ -38,8 +38,8 @@ struct symbol {
 };
 
 struct reloc {
-	vaddr_t addr;  // place, a vaddr of the module
-	uint32_t type; // R_X86_64_*
+	vaddr_t addr;	     // place, a vaddr of the module
+	uint32_t type;	     // R_X86_64_*
 	const char *name;    // symbol, NULL for RELATIVE/IRELATIVE
 	const char *version; // of that symbol, or NULL
 	vaddr_t sym_addr;    // st_value when the module itself defines the symbol, else 0
@@ -77,26 +77,26 @@ struct module {
 	int fd;
 	uint8_t *map; // the whole file, read-only
 	size_t map_size;
-	uint16_t type;	   // ET_EXEC, ET_DYN
-	bool pie;	   // ET_DYN with an interpreter or DF_1_PIE
-	bool has_interp;   // false and no DT_NEEDED: a static executable
+	uint16_t type;	 // ET_EXEC, ET_DYN
+	bool pie;	 // ET_DYN with an interpreter or DF_1_PIE
+	bool has_interp; // false and no DT_NEEDED: a static executable
 	bool has_dynamic;
 	bool has_emit_relocs; // sections of SHT_RELA for .text are in the file
 	vaddr_t entry;
 	vaddr_t span; // end of the last PT_LOAD, page-aligned up; the first starts at 0 for PIE
 	char build_id[65]; // hex, empty when there is none
-	bool has_symtab;  // .symtab in the file or in the debug file
+	bool has_symtab;   // .symtab in the file or in the debug file
 	Elf *elf, *debug_elf;
-	Dwarf *dwarf;	       // NULL without debug information
+	Dwarf *dwarf;		      // NULL without debug information
 	VEC(struct segment) segments; // all program headers in file order
 	VEC(struct section) sections;
 	// All of .symtab (else .dynsym) with section, file and undefined symbols left out, sorted by
 	// (addr, size descending, name). Equal addresses are aliases and all stay.
 	VEC(struct symbol) symbols;
 	VEC(struct symbol) dynsyms; // .dynsym in its own order, entry 0 included
-	VEC(struct reloc) relocs; // dynamic relocations, sorted by addr
-	VEC(struct fde) fdes;	   // sorted by addr
-	VEC(const char *) needed;  // DT_NEEDED names in order
+	VEC(struct reloc) relocs;   // dynamic relocations, sorted by addr
+	VEC(struct fde) fdes;	    // sorted by addr
+	VEC(const char *) needed;   // DT_NEEDED names in order
 	vaddr_t relro_addr;
 	uint64_t relro_size;
 	vaddr_t tls_addr;
@@ -108,10 +108,10 @@ struct module {
 
 	// Private to elf/: the files' views, and what makes the lookups quick.
 	struct image *image, *debug_image;
-	void *strings;		     // arena of names that are not in the files as they are
-	VEC(const char *) versions;  // by index of .gnu.version
-	VEC(vaddr_t) reach;	     // highest end of symbols[0..i]
-	VEC(uint32_t) by_name;	     // open hash of symbols, index + 1
+	void *strings; // arena of names that are not in the files as they are
+	VEC(const char *) versions;	    // by index of .gnu.version
+	VEC(vaddr_t) reach;		    // highest end of symbols[0..i]
+	VEC(uint32_t) by_name;		    // open hash of symbols, index + 1
 	VEC(struct section) alloc_sections; // with SHF_ALLOC, sorted by addr
 };
 
@@ -119,7 +119,8 @@ struct module {
 // Errors: system (cannot open), refused with codes not-elf, wrong-arch (not x86-64 little endian),
 // not-executable (neither ET_EXEC nor ET_DYN), corrupt with code corrupt-elf (truncated, a range
 // outside the file; which one is named). `ret` is owned by the caller: module_close.
-struct err *module_open(const char *path, const char *debug_dir, struct module **ret) must_check;
+struct err *module_open(const char *path, const char *debug_dir, struct module **ret)
+	must_check;
 
 // The same from bytes in memory (the vdso, a module read from a target); the bytes are copied.
 struct err *module_open_memory(const char *name, const void *bytes, size_t size,
@@ -139,7 +140,8 @@ bool module_read(const struct module *m, vaddr_t addr, void *buf, uint64_t size)
 
 // The symbol of one of `types` (bit mask 1 << STT_*) that covers addr, preferring the one that starts
 // closest below; a zero-size symbol covers only its own address. NULL when none.
-const struct symbol *module_symbol_at(const struct module *m, vaddr_t addr, unsigned types);
+const struct symbol *module_symbol_at(const struct module *m, vaddr_t addr,
+				      unsigned types);
 
 // First symbol by name that is defined, or NULL (globals first).
 const struct symbol *module_symbol_named(const struct module *m, const char *name);

@@ -29,8 +29,7 @@ static struct err *read_rela(struct module *m, int64_t addr_tag, int64_t size_ta
 		uint64_t index = ELF64_R_SYM(r.r_info);
 		if (index >= m->dynsyms.n && index)
 			return elf_corrupt(
-				m->path,
-				"the relocation at 0x%lx names symbol %lu of %zu",
+				m->path, "the relocation at 0x%lx names symbol %lu of %zu",
 				(unsigned long)r.r_offset, (unsigned long)index,
 				m->dynsyms.n);
 		if (index) {

@@ -129,7 +129,8 @@ static struct err *close_gaps(struct type_fields *raw, uint64_t size,
 			end = f->offset + f->size;
 		} else if (f->offset + f->size > end) {
 			end = f->offset + f->size;
-			*last = (struct type_field){.offset = last->offset, .size = end - last->offset};
+			*last = (struct type_field){.offset = last->offset,
+						    .size = end - last->offset};
 		}
 	}
 	return add_padding(to, end, size);
@@ -138,8 +139,10 @@ static struct err *close_gaps(struct type_fields *raw, uint64_t size,
 static struct err *words(uint64_t size, struct type_fields *ret)
 {
 	for (uint64_t at = 0; at < size; at += WORD)
-		TRY(vec_push(&ret->v, (struct type_field){.offset = at, .size = size - at < WORD ? size - at
-									       : WORD}));
+		TRY(vec_push(&ret->v,
+			     (struct type_field){.offset = at,
+						 .size = size - at < WORD ? size - at
+									  : WORD}));
 	return NULL;
 }
 

@@ -13,7 +13,7 @@ struct type_field {
 
 struct type_fields {
 	VEC(struct type_field)
-		v; // sorted by offset, without gaps or overlaps, up to the type's size
+	v; // sorted by offset, without gaps or overlaps, up to the type's size
 };
 
 // Flattens the type at `die` (struct dwarf_var.die of these names). A union is one unit, neighbouring

@@ -144,8 +144,7 @@ static struct err *open_mapped(const struct unwinder *u, const struct entry *e,
 	return module_open(link, NULL, ret);
 }
 
-static struct err *open_file(struct unwinder *u, const struct entry *e,
-			     struct opened *ret)
+static struct err *open_file(struct unwinder *u, const struct entry *e, struct opened *ret)
 {
 	bool vdso = !e->ino;
 	struct err *err;

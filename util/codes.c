@@ -262,6 +262,27 @@ static const struct code_text table[] = {
 	 "has not gone "
 	 "on yet, or an operation on a device or network file system.",
 	 "Nothing was changed: try again when the thread has gone on."},
+	{"no-safe-thread", "no thread is at a place where work can begin",
+	 "molt starts in the process by one injected call; no thread stopped at a place "
+	 "where that "
+	 "is safe (outside of restartable sequences, signal handlers' entry and vfork).",
+	 "Nothing was changed: try again."},
+	{"helper-timeout", "a call inside the process takes too long",
+	 "The helper thread that molt made in the process does not come back from a "
+	 "system call.",
+	 "Try again; the process goes on. If it stays so, the process is blocked in its "
+	 "memory "
+	 "lock (a core dump, or another tracer)."},
+	{"call-crashed", "a function called inside the process crashed",
+	 "The resolver of an indirect function (IFUNC) was called in the helper thread "
+	 "and failed.",
+	 "Nothing was changed: restart the program to update it."},
+	{"close-range", "the kernel has no close_range, or a filter forbids it",
+	 "Without it the helper thread would share the process's descriptors.",
+	 "Linux 5.9 or later is needed; a seccomp filter has to allow close_range."},
+	{"no-slack", "no room for the first instructions of the helper thread",
+	 "No module of the process has free bytes behind its text on its last page.",
+	 "Restart the program."},
 	{"no-such-function", "the program has no function of this name",
 	 "--at and --keep-old take names of functions as the symbol table has them.",
 	 "'nm PROGRAM' lists them; a function that was inlined everywhere has none."},

@@ -170,8 +170,7 @@ static void count(struct conn *c, enum op op)
 		expect(c, "STORED\r\n");
 		return;
 	}
-	request(c, "%s r%un%u %u\r\n", op == OP_INCR ? "incr" : "decr", c->run, c->id,
-		by);
+	request(c, "%s r%un%u %u\r\n", op == OP_INCR ? "incr" : "decr", c->run, c->id, by);
 	if (op == OP_INCR)
 		c->counter += by;
 	else

@@ -109,8 +109,7 @@ static bool read_words(void *arg, taddr_t addr, void *buf, size_t len)
 
 START_TEST(steps_by_offset)
 {
-	struct cfi_row row = {
-		.cfa = {.kind = CFI_REGISTER, .reg = CFI_RSP, .offset = 32}};
+	struct cfi_row row = {.cfa = {.kind = CFI_REGISTER, .reg = CFI_RSP, .offset = 32}};
 	struct cfi_regs regs = {.known = 1u << CFI_RSP | 1u << CFI_RIP};
 	struct cfi_caller caller;
 
@@ -132,8 +131,7 @@ START_TEST(steps_by_offset)
 	ck_assert_uint_eq(caller.bad, CFI_RBP);
 	row.cfa.reg = CFI_RSP;
 	regs.v[CFI_RSP] = 0x9000;
-	ck_assert_int_eq(cfi_step(&row, &regs, read_words, NULL, &caller),
-			 CFI_UNREADABLE);
+	ck_assert_int_eq(cfi_step(&row, &regs, read_words, NULL, &caller), CFI_UNREADABLE);
 	ck_assert_uint_eq(caller.bad, 0x9010); // rbx comes first
 	row.reg[CFI_RIP].kind = CFI_UNDEFINED;
 	ck_assert_int_eq(cfi_step(&row, &regs, read_words, NULL, &caller), CFI_END);
@@ -148,9 +146,8 @@ START_TEST(steps_by_expression)
 				      DW_OP_lit3,  DW_OP_shl, DW_OP_plus};
 	static const uint8_t endless[] = {DW_OP_skip, 0xfd, 0xff};
 	static const uint8_t underflow[] = {DW_OP_plus};
-	struct cfi_row row = {.cfa = {.kind = CFI_VAL_EXPRESSION,
-				      .expr_len = sizeof(plt),
-				      .expr = plt}};
+	struct cfi_row row = {
+		.cfa = {.kind = CFI_VAL_EXPRESSION, .expr_len = sizeof(plt), .expr = plt}};
 	struct cfi_regs regs = {.known = ~0u};
 	struct cfi_caller caller;
 
