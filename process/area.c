@@ -92,18 +92,21 @@ struct err *area_seal(struct helper *h, const struct area *a)
 		 .args = {a->addr, PAYLOAD_PAGE, PROT_READ | PROT_EXEC}},
 		{.nr = SYS_mprotect,
 		 .args = {a->addr + a->stubs, a->size - a->stubs, PROT_READ | PROT_EXEC}},
-		{.nr = SYS_madvise, .args = {a->addr, a->size, MADV_POPULATE_READ}},
-		{.nr = SYS_madvise,
-		 .args = {a->addr + PAYLOAD_PAGE, a->stubs - PAYLOAD_PAGE,
-			  MADV_POPULATE_WRITE}},
 	};
+	int64_t ignored;
 	size_t done = 0;
 
 	TRY(helper_syscalls(h, reqs, ARRAY_SIZE(reqs), &done));
 	if (done < ARRAY_SIZE(reqs))
 		return err_sys((int)-reqs[done].ret, "cannot prepare the area at 0x%llx",
 			       (unsigned long long)a->addr);
-	return NULL;
+	// Only spares page faults later; older kernels do not know it.
+	TRY(helper_syscall(h, SYS_madvise,
+			   (uint64_t[6]){a->addr, a->size, MADV_POPULATE_READ}, &ignored));
+	return helper_syscall(h, SYS_madvise,
+			      (uint64_t[6]){a->addr + PAYLOAD_PAGE,
+					    a->stubs - PAYLOAD_PAGE, MADV_POPULATE_WRITE},
+			      &ignored);
 }
 
 struct err *area_unmap(struct helper *h, struct area *a)

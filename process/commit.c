@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "process/commit_impl.h"
-#include "process/memory.h"
 #include "util/cleanup.h"
 
 enum {
@@ -90,7 +89,7 @@ struct err *commit_create(struct process *p, struct helper *h, taddr_t near,
 	c->p = p;
 	c->h = h;
 	c->max_patches = max_patches;
-	c->max_ranges = 2 * max_patches + SPARE_RANGES;
+	c->max_ranges = 4 * max_patches + SPARE_RANGES;
 	c->max_threads = max_threads + SPARE_THREADS;
 	TRY(allocate(c));
 	e = map_area(c, near);

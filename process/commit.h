@@ -33,8 +33,8 @@ struct commit_span {
 };
 
 struct commit_times {	// of the last commit_execute, in ns
-	uint64_t check; // the tool's own verification of places that were not prepared
-	uint64_t gates; // log header, records, sending the threads to their gates
+	uint64_t log;	// header, records and page ranges of the log
+	uint64_t gates; // sending the threads to their gates
 	uint64_t run; // verify, decide and redo in the target, with the way there and back
 };
 
@@ -59,8 +59,8 @@ struct err *commit_prepare_ranges(struct commit *c, const struct maps *maps,
 
 // Adds a patch; may be called before and in the stop. Two patches of one place: error.
 // They are written in the order of adding (and undone in reverse), so entry jumps are
-// added last. Places in prepared pages are verified by code in the target, all others
-// (stacks, heap) by the tool, which costs more: prepare what is known before the stop.
+// added last. Places outside of prepared pages must be writable (stacks, heap); what
+// is known before the stop is better prepared, for its page faults then lie before the stop.
 struct err *commit_add(struct commit *c, const struct patch *patch) must_check;
 // Drops what was added after this mark (retry after a failed attempt).
 size_t commit_mark(const struct commit *c);

@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The critical part of a commit: gates, decision, redo; its undo; and the end. See findings-safety.md.
 #include <errno.h>
-#include <linux/futex.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/param.h>
 #include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "process/commit_impl.h"
 #include "process/memory.h"
 #include "util/cleanup.h"
 
 static const uint64_t RUN_TIMEOUT_NS = 200000000; // a stop this long is a failure anyway
-static const uint64_t DONE_TIMEOUT_NS = 2000000000;
 static const uint64_t ALL_SIGNALS = ~0ull;
 
 static void state_from(struct thread_state_rec *s, const struct user_regs_struct *r,
@@ -77,7 +73,7 @@ static struct err *mismatch(const struct commit *c, size_t i)
 	const struct commit_span *s = commit_prepared(c, e->addr, e->len);
 	bool text = false;
 
-	for (size_t k = 0; s && k < c->head->n_ranges; k++)
+	for (size_t k = 0; s && k < c->n_prepared; k++)
 		if (e->addr - c->ranges[k].addr < c->ranges[k].len)
 			text = c->ranges[k].prot & PROT_EXEC;
 	struct err *err =
@@ -235,19 +231,6 @@ static bool cas(uint32_t *word, uint32_t from, uint32_t to)
 					   __ATOMIC_SEQ_CST);
 }
 
-static bool wait_done(uint32_t *done)
-{
-	uint64_t deadline = monotonic_ns() + DONE_TIMEOUT_NS;
-	const struct timespec slice = {.tv_nsec = 50000000};
-
-	while (!__atomic_load_n(done, __ATOMIC_ACQUIRE)) {
-		if (monotonic_ns() > deadline)
-			return false;
-		syscall(SYS_futex, done, FUTEX_WAIT, 0, &slice, NULL, 0);
-	}
-	return true;
-}
-
 static struct err *call(struct commit *c, uint32_t func, uint64_t arg, uint64_t *ret)
 {
 	return helper_call(c->h, c->area.addr + func, arg, RUN_TIMEOUT_NS, ret);
@@ -267,11 +250,6 @@ static struct err *run(struct commit *c)
 		if (c->head->failed < c->n_patches)
 			return mismatch(c, c->head->failed);
 		break;
-	case RUN_UNMAPPED:
-		return err_with(
-			err_new(ERR_ROLLED_BACK,
-				"the program unmapped or protected pages meanwhile"),
-			"data-changed", NULL);
 	default:
 		return err_new(ERR_ROLLED_BACK, "the commit was decided by a thread");
 	}
@@ -289,12 +267,14 @@ static struct err *resolve(struct commit *c, struct err *e)
 	if (__atomic_load_n(&c->head->decision, __ATOMIC_ACQUIRE) != COMMIT_DECIDED)
 		return e;
 	err_free(e); // decided: there is no way back from here
-	if (__atomic_load_n(&c->head->lock, __ATOMIC_ACQUIRE) &&
-	    wait_done(&c->head->done)) {
+	if (__atomic_load_n(&c->head->done, __ATOMIC_ACQUIRE)) {
 		settle(c);
-	} else {
-		leave_to_gates(c);
+		return NULL;
 	}
+	// The helper is out of it and may have been anywhere in the log. All threads are stopped, so that
+	// executing it from the start is the same; the first one through its gate does it.
+	__atomic_store_n(&c->head->lock, 0, __ATOMIC_RELEASE);
+	leave_to_gates(c);
 	return NULL;
 }
 
@@ -324,7 +304,7 @@ struct err *commit_execute(struct commit *c)
 		return e;
 	}
 	t1 = monotonic_ns();
-	c->times.check = t1 - t0;
+	c->times.log = t1 - t0;
 	e = enter_gates(c);
 	if (!e)
 		e = fault_point("after-gates-set");

@@ -45,8 +45,7 @@ struct err *commit_finish(struct commit *c)
 		TRY(wait_vacant(c, &vacant));
 	__atomic_store_n(&c->head->state, COMMIT_AREA_FINISH, __ATOMIC_RELEASE);
 	TRY(maps_read(c->p->pid, &maps));
-	e = commit_unprotect(c->h, &maps, c->ranges,
-			     MIN(c->head->n_ranges, c->max_ranges));
+	e = commit_unprotect(c->h, &maps, c->ranges, c->n_prepared);
 	maps_deinit(&maps);
 	if (!e)
 		e = fault_point("after-protections");

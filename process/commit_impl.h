@@ -5,6 +5,7 @@
 #include "arch/x86_64/payload.h"
 #include "process/area.h"
 #include "process/commit.h"
+#include "process/memory.h"
 
 struct granule {     // eight aligned bytes of the target that patches cover
 	taddr_t key; // address / 8 + 1; 0: free
@@ -32,8 +33,8 @@ struct commit {
 	struct commit_range *ranges;
 	struct commit_record *records;
 	size_t max_patches, max_ranges, max_threads;
-	size_t n_patches;
-	const char **what; // of each patch
+	size_t n_patches, n_prepared; // used of the log and of the ranges
+	const char **what;	      // of each patch
 	struct granule *granules;
 	size_t n_granules;	       // a power of two
 	VEC(struct commit_span) pages; // prepared, sorted, disjoint, whole pages

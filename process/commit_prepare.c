@@ -10,6 +10,7 @@
 #include "util/cleanup.h"
 
 static const taddr_t PAGE = PAYLOAD_PAGE;
+static const uint64_t TOUCH_TIMEOUT_NS = 5000000000;
 
 typedef VEC(struct syscall_req) req_list;
 typedef VEC(struct commit_span) span_list;
@@ -143,31 +144,25 @@ static struct err *note_span(struct commit *c, const struct maps *maps,
 static struct err *make_writable(struct commit *c, size_t first, size_t n)
 {
 	_cleanup_(req_list_deinit) req_list reqs = {0};
+	uint64_t result;
 	size_t done = 0;
 
-	TRY(vec_reserve(&reqs, 2 * (n - first)));
 	for (size_t i = first; i < n; i++) {
 		const struct commit_range *r = &c->ranges[i];
+		struct syscall_req req = {.nr = SYS_mprotect,
+					  .args = {r->addr, r->len, r->prot | PROT_WRITE}};
 
 		if (!(r->prot & PROT_WRITE))
-			TRY(vec_push(&reqs, (struct syscall_req){
-						    .nr = SYS_mprotect,
-						    .args = {r->addr, r->len,
-							     r->prot | PROT_WRITE}}));
-		// Write faults without a write: no race with the program's own stores.
-		TRY(vec_push(&reqs, (struct syscall_req){.nr = SYS_madvise,
-							 .args = {r->addr, r->len,
-								  MADV_POPULATE_WRITE}}));
+			TRY(vec_push(&reqs, req));
 	}
 	TRY(helper_syscalls(c->h, reqs.v, reqs.n, &done));
 	if (done < reqs.n)
-		return err_sys(
-			(int)-reqs.v[done].ret,
-			"cannot make 0x%llx..0x%llx writable in process %d",
-			(unsigned long long)reqs.v[done].args[0],
-			(unsigned long long)(reqs.v[done].args[0] + reqs.v[done].args[1]),
-			c->p->pid);
-	return NULL;
+		return err_sys((int)-reqs.v[done].ret,
+			       "cannot make %llu bytes at 0x%llx writable in process %d",
+			       (unsigned long long)reqs.v[done].args[1],
+			       (unsigned long long)reqs.v[done].args[0], c->p->pid);
+	return helper_call(c->h, c->area.addr + payload_commit_touch,
+			   first | (n - first) << 32, TOUCH_TIMEOUT_NS, &result);
 }
 
 static struct err *add_pages(struct commit *c, const span_list *added)
@@ -182,7 +177,7 @@ struct err *commit_prepare_ranges(struct commit *c, const struct maps *maps,
 				  struct commit_span *spans, size_t n)
 {
 	_cleanup_(span_list_deinit) span_list added = {0};
-	size_t first = c->head->n_ranges, count = first;
+	size_t first = c->n_prepared, count = first;
 	struct err *e = NULL;
 
 	TRY(merge_pages(spans, &n));
@@ -198,8 +193,10 @@ struct err *commit_prepare_ranges(struct commit *c, const struct maps *maps,
 		e = make_writable(c, first, count);
 	if (!e)
 		e = fault_point("prepare-done");
-	if (!e)
+	if (!e) {
+		c->n_prepared = count;
 		return add_pages(c, &added);
+	}
 	struct maps now;
 	struct err *undo = maps_read(c->p->pid, &now);
 	if (!undo) {

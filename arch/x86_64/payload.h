@@ -8,94 +8,94 @@
 #define PAYLOAD_STUB 16
 
 // One thread's registers as the gate restores them.
-#define TS_R15	 0
-#define TS_R14	 8
-#define TS_R13	 16
-#define TS_R12	 24
-#define TS_RBP	 32
-#define TS_RBX	 40
-#define TS_R11	 48
-#define TS_R10	 56
-#define TS_R9	 64
-#define TS_R8	 72
-#define TS_RAX	 80
-#define TS_RCX	 88
-#define TS_RDX	 96
-#define TS_RSI	 104
-#define TS_RDI	 112
-#define TS_RIP	 120
+#define TS_R15 0
+#define TS_R14 8
+#define TS_R13 16
+#define TS_R12 24
+#define TS_RBP 32
+#define TS_RBX 40
+#define TS_R11 48
+#define TS_R10 56
+#define TS_R9 64
+#define TS_R8 72
+#define TS_RAX 80
+#define TS_RCX 88
+#define TS_RDX 96
+#define TS_RSI 104
+#define TS_RDI 112
+#define TS_RIP 120
 #define TS_FLAGS 128
-#define TS_RSP	 136
-#define TS_MASK	 144
-#define TS_EXIT	 152 // address of the stub that loads r13 and jumps
-#define TS_SIZE	 160
+#define TS_RSP 136
+#define TS_MASK 144
+#define TS_EXIT 152 // address of the stub that loads r13 and jumps
+#define TS_SIZE 160
 
-#define CR_OLD	0
-#define CR_NEW	TS_SIZE
+#define CR_OLD 0
+#define CR_NEW TS_SIZE
 #define CR_LEFT (2 * TS_SIZE)
-#define CR_TID	(2 * TS_SIZE + 4)
+#define CR_TID (2 * TS_SIZE + 4)
 #define CR_SIZE (2 * TS_SIZE + 16)
 
 #define CL_ADDR 0
-#define CL_OLD	8
-#define CL_NEW	16
-#define CL_LEN	24
+#define CL_OLD 8
+#define CL_NEW 16
+#define CL_LEN 24
 #define CL_SIZE 32
 
 #define CG_ADDR 0
-#define CG_LEN	8
+#define CG_LEN 8
 #define CG_PROT 16
 #define CG_SIZE 24
 
-#define CH_MAGIC    0
-#define CH_STATE    8
+#define CH_MAGIC 0
+#define CH_STATE 8
 #define CH_DECISION 12
-#define CH_LOCK	    16 // {lock, done} of the redo, then {lock, done} of the undo
-#define CH_DONE	    20
-#define CH_UNLOCK   24
-#define CH_UNDONE   28
-#define CH_FAILED   32
-#define CH_NLOG	    36
-#define CH_NRANGES  40
+#define CH_LOCK 16 // {lock, done} of the redo, then {lock, done} of the undo
+#define CH_DONE 20
+#define CH_UNLOCK 24
+#define CH_UNDONE 28
+#define CH_FAILED 32
+#define CH_NLOG 36
+#define CH_NRANGES 40
 #define CH_NRECORDS 44
-#define CH_LOG	    48 // offsets from the header
-#define CH_RANGES   56
-#define CH_RECORDS  64
-#define CH_SIZE	    128
+#define CH_LOG 48 // offsets from the header
+#define CH_RANGES 56
+#define CH_RECORDS 64
+#define CH_WAITERS 72
+#define CH_SIZE 128
 
 #define COMMIT_UNDECIDED 0
-#define COMMIT_ABORTED	 1
-#define COMMIT_DECIDED	 2
-#define COMMIT_UNDOING	 3
+#define COMMIT_ABORTED 1
+#define COMMIT_DECIDED 2
+#define COMMIT_UNDOING 3
 
 // Results of commit_run in the target.
-#define RUN_DONE     0
+#define RUN_DONE 0
 #define RUN_MISMATCH 1 // CH_FAILED: index in the log
-#define RUN_UNMAPPED 2 // CH_FAILED: index in the ranges
-#define RUN_NOT_OURS 3 // a thread has decided already
+#define RUN_NOT_OURS 2 // a thread has decided already
 
-#define GH_MAGIC    0
-#define GH_HOLD	    8  // futex: threads are held while it is 1
+#define GH_MAGIC 0
+#define GH_HOLD 8      // futex: threads are held while it is 1
 #define GH_ARRIVALS 12 // futex: counts arrivals; the tool waits on it
-#define GH_LEASE    16 // monotonic ns: past it nobody is held
-#define GH_HOLD_NS  24 // longest hold of one thread
-#define GH_SLICE    32 // struct timespec of one futex wait
-#define GH_NSLOTS   48
-#define GH_SIZE	    128
+#define GH_LEASE 16    // monotonic ns: past it nobody is held
+#define GH_HOLD_NS 24  // longest hold of one thread
+#define GH_SLICE 32    // struct timespec of one futex wait
+#define GH_NSLOTS 48
+#define GH_SIZE 128
 
-#define GS_REAL	 0
-#define GS_ADDR	 8
+#define GS_REAL 0
+#define GS_ADDR 8
 #define GS_STATE 16
-#define GS_TID	 20
-#define GS_SIZE	 32
+#define GS_TID 20
+#define GS_SIZE 32
 
-#define GATE_FREE    0
+#define GATE_FREE 0
 #define GATE_PLANTED 1
 #define GATE_REACHED 2
-#define GATE_LEFT    3
+#define GATE_LEFT 3
 
 #define GATE_RED_ZONE 128
-#define GATE_SAVED    10 // words that the common code pushes: flags and nine registers
+#define GATE_SAVED 10 // words that the common code pushes: flags and nine registers
 
 #ifndef __ASSEMBLER__
 
@@ -142,10 +142,12 @@ struct commit_header {
 	uint32_t failed;
 	uint32_t n_log, n_ranges, n_records;
 	uint64_t log_off, ranges_off, records_off;
+	uint32_t waiters; // threads that wait for `done` or `undone`
+	uint32_t unused0;
 	uint64_t size; // of the whole area, code page included
 	int32_t tool_pid, target_pid;
 	uint64_t tool_start; // field 22 of /proc/PID/stat
-	uint64_t unused[4];
+	uint64_t unused[3];
 };
 
 struct gate_header {
@@ -169,7 +171,7 @@ struct gate_slot {
 };
 
 #define COMMIT_MAGIC 0x31746d6d6f436c6dull // "mlCommt1"
-#define GATES_MAGIC  0x3173657461476c6dull // "mlGates1"
+#define GATES_MAGIC 0x3173657461476c6dull  // "mlGates1"
 
 _Static_assert(offsetof(struct thread_state_rec, rdi) == TS_RDI, "layout");
 _Static_assert(offsetof(struct thread_state_rec, rip) == TS_RIP, "layout");
@@ -191,6 +193,7 @@ _Static_assert(offsetof(struct commit_header, failed) == CH_FAILED, "layout");
 _Static_assert(offsetof(struct commit_header, n_ranges) == CH_NRANGES, "layout");
 _Static_assert(offsetof(struct commit_header, log_off) == CH_LOG, "layout");
 _Static_assert(offsetof(struct commit_header, ranges_off) == CH_RANGES, "layout");
+_Static_assert(offsetof(struct commit_header, waiters) == CH_WAITERS, "layout");
 _Static_assert(sizeof(struct commit_header) == CH_SIZE, "layout");
 _Static_assert(offsetof(struct gate_header, lease) == GH_LEASE, "layout");
 _Static_assert(offsetof(struct gate_header, slice_sec) == GH_SLICE, "layout");
@@ -205,7 +208,7 @@ extern const uint8_t payload_commit[], payload_commit_end[];
 extern const uint8_t payload_gates[], payload_gates_end[];
 // Offsets in payload_commit.
 extern const uint32_t payload_commit_gate, payload_commit_run, payload_commit_redo,
-	payload_commit_undo;
+	payload_commit_touch, payload_commit_undo;
 // Offset in payload_gates of the code that each stub jumps to.
 extern const uint32_t payload_gates_common;
 

@@ -4,9 +4,7 @@
 #include "arch/x86_64/payload.h"
 
 #define SYS_rt_sigprocmask 14
-#define SYS_madvise 28
 #define SYS_futex 202
-#define MADV_POPULATE_WRITE 23
 #define SIG_SETMASK 2
 
 	.section .rodata.payload_commit, "a"
@@ -132,13 +130,17 @@ payload_commit:
 	jnz 2b
 9:	mov $1, %eax
 	xchg %eax, CH_DONE(%r14,%r12,8)
+	cmpl $0, CH_WAITERS(%r14) // each system call costs the tool two stops
+	je 1f
 	mov $SYS_futex, %eax
 	lea CH_DONE(%r14,%r12,8), %rdi
 	mov $1, %esi // FUTEX_WAKE
 	mov $0x7fffffff, %edx
 	syscall
-	jmp *%rbp
+1:	jmp *%rbp
 .Lensure_wait:
+	lock incl CH_WAITERS(%r14)
+2:
 	// No timeout: a futex wait with one would overwrite the restart block of the interrupted
 	// nanosleep this thread goes back to. The executor always wakes.
 	cmpl $0, CH_DONE(%r14,%r12,8)
@@ -149,7 +151,7 @@ payload_commit:
 	xor %edx, %edx
 	xor %r10d, %r10d
 	syscall
-	jmp .Lensure_wait
+	jmp 2b
 1:	jmp *%rbp
 
 // The functions called by the helper thread, on its stack. rax: RUN_*.
@@ -177,30 +179,27 @@ payload_commit:
 	mov %edi, %r15d
 	cmpl $COMMIT_UNDECIDED, CH_DECISION(%r14)
 	jne .Lrun_not_ours
-	// A range that the program unmapped or protected meanwhile must be an answer, not a SIGSEGV.
 	xor %ebx, %ebx
-	mov CH_RANGES(%r14), %r13
-	add %r14, %r13
-1:	cmp CH_NRANGES(%r14), %ebx
-	jae 2f
-	mov $SYS_madvise, %eax
-	mov CG_ADDR(%r13), %rdi
-	mov CG_LEN(%r13), %rsi
-	mov $MADV_POPULATE_WRITE, %edx
-	syscall
-	test %rax, %rax
-	jnz .Lrun_unmapped
-	add $CG_SIZE, %r13
-	inc %ebx
-	jmp 1b
-2:	xor %ebx, %ebx
 	mov CH_LOG(%r14), %r13
 	add %r14, %r13
+	xor %r12d, %r12d
 3:	cmp CH_NLOG(%r14), %ebx
 	jae 8f
 	mov CL_ADDR(%r13), %rdi
 	lea CL_OLD(%r13), %rsi
 	mov CL_LEN(%r13), %ecx
+	// A page that cannot be written must show now, while nothing is decided: the tool gets the
+	// fault as an answer.
+	lea -1(%rdi,%rcx), %rax
+	mov %rdi, %rdx
+	xor %r12, %rdx
+	xor %rax, %r12
+	or %rdx, %r12
+	shr $12, %r12
+	jz 1f
+	lock orb $0, (%rdi)
+	lock orb $0, (%rax)
+1:	mov %rax, %r12
 	test $8, %cl
 	jz 4f
 	mov (%rsi), %rax
@@ -245,14 +244,33 @@ payload_commit:
 	jmp .Lleave
 .Lrun_mismatch:
 	mov $RUN_MISMATCH, %eax
-	jmp 9f
-.Lrun_unmapped:
-	mov $RUN_UNMAPPED, %eax
-9:	mov %ebx, CH_FAILED(%r14)
+	mov %ebx, CH_FAILED(%r14)
 	jmp .Lleave
 .Lrun_not_ours:
 	mov $RUN_NOT_OURS, %eax
 	jmp .Lleave
+
+// touch(first range | number << 32): a write fault in each page, by an atomic no-op, so that it races with
+// no store of the program.
+.Ltouch:
+	enter
+	mov %edi, %eax
+	shr $32, %rdi
+	imul $CG_SIZE, %rax, %rax
+	mov CH_RANGES(%r14), %r13
+	add %r14, %r13
+	add %rax, %r13
+1:	test %edi, %edi
+	jz .Lexecuted
+	mov CG_ADDR(%r13), %rsi
+	mov CG_LEN(%r13), %rcx
+2:	lock orb $0, (%rsi)
+	add $PAYLOAD_PAGE, %rsi
+	sub $PAYLOAD_PAGE, %rcx
+	ja 2b
+	add $CG_SIZE, %r13
+	dec %edi
+	jmp 1b
 
 .Lredo:
 	enter
@@ -276,6 +294,7 @@ payload_commit_end:
 	offset payload_commit_gate, .Lgate
 	offset payload_commit_run, .Lrun
 	offset payload_commit_redo, .Lredo
+	offset payload_commit_touch, .Ltouch
 	offset payload_commit_undo, .Lundo
 
 	.section .note.GNU-stack, "", @progbits

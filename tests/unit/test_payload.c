@@ -130,14 +130,18 @@ START_TEST(run_refuses)
 		ck_assert_uint_eq(head->decision, COMMIT_UNDECIDED);
 		text[i][i] = 'a';
 	}
-	uint8_t *gone = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	range[0] = (struct commit_range){.addr = (uint64_t)gone, .len = 4096};
-	head->n_ranges = 1;
-	ck_assert_uint_eq(call(payload_commit_run, 0), RUN_UNMAPPED);
-	ck_assert_uint_eq(head->failed, 0);
-	munmap(gone, 4096);
-	ck_assert_uint_eq(call(payload_commit_run, 0), RUN_UNMAPPED);
-	head->n_ranges = 0;
+	uint8_t *pages = mmap(NULL, 3 * PAYLOAD_PAGE, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char in[3];
+	range[1] = (struct commit_range){.addr = (uint64_t)pages, .len = PAYLOAD_PAGE};
+	range[2] = (struct commit_range){.addr = (uint64_t)pages + 2 * PAYLOAD_PAGE,
+					 .len = PAYLOAD_PAGE};
+	ck_assert_uint_eq(call(payload_commit_touch, 1 | 2ull << 32), 0);
+	ck_assert_int_eq(mincore(pages, 3 * PAYLOAD_PAGE, in), 0);
+	ck_assert_int_eq(in[0] & 1, 1);
+	ck_assert_int_eq(in[1] & 1, 0);
+	ck_assert_int_eq(in[2] & 1, 1);
+	munmap(pages, 3 * PAYLOAD_PAGE);
 	head->decision = COMMIT_ABORTED;
 	ck_assert_uint_eq(call(payload_commit_run, 0), RUN_NOT_OURS);
 	for (unsigned i = 0; i < 8; i++)
@@ -159,21 +163,21 @@ struct loop {
 };
 void check_loop(struct loop *l);
 extern const uint8_t loop_a[], loop_b[], loop_end[];
-#define LOOP(name, n)                                                                    \
-	name ":\n mov 0(%rdi), %rax\n incq " n "(%rdi)\n push %rax\n popfq\n"            \
-	     ".rept 40\n nop\n.endr\n"                                                   \
-	     "pushfq\n cld\n pop %rcx\n xor %rax, %rcx\n and $0xcd5, %rcx\n jnz 9f\n"    \
-	     "cmp $0x11, %rbx\n jne 9f\n cmp $0x22, %rbp\n jne 9f\n cmp $0x33, %rsi\n "  \
-	     "jne 9f\n"                                                                  \
-	     "cmp $0x44, %rdx\n jne 9f\n cmp $0x55, %r8\n jne 9f\n cmp $0x66, %r9\n "    \
-	     "jne 9f\n"                                                                  \
-	     "cmp $0x77, %r10\n jne 9f\n cmp $0x88, %r11\n jne 9f\n cmp $0x99, %r12\n "  \
-	     "jne 9f\n"                                                                  \
-	     "cmp $0xaa, %r13\n jne 9f\n cmp $0xbb, %r14\n jne 9f\n cmp $0xcc, %r15\n "  \
-	     "jne 9f\n"                                                                  \
-	     "incq 8(%rdi)\n cmpq $0, 16(%rdi)\n je " name "\n jmp 8f\n"                 \
-	     "9: incq 24(%rdi)\n"                                                        \
-	     "8: pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n "     \
+#define LOOP(name, n)                                                                   \
+	name ":\n mov 0(%rdi), %rax\n incq " n "(%rdi)\n push %rax\n popfq\n"           \
+	     ".rept 40\n nop\n.endr\n"                                                  \
+	     "pushfq\n cld\n pop %rcx\n xor %rax, %rcx\n and $0xcd5, %rcx\n jnz 9f\n"   \
+	     "cmp $0x11, %rbx\n jne 9f\n cmp $0x22, %rbp\n jne 9f\n cmp $0x33, %rsi\n " \
+	     "jne 9f\n"                                                                 \
+	     "cmp $0x44, %rdx\n jne 9f\n cmp $0x55, %r8\n jne 9f\n cmp $0x66, %r9\n "   \
+	     "jne 9f\n"                                                                 \
+	     "cmp $0x77, %r10\n jne 9f\n cmp $0x88, %r11\n jne 9f\n cmp $0x99, %r12\n " \
+	     "jne 9f\n"                                                                 \
+	     "cmp $0xaa, %r13\n jne 9f\n cmp $0xbb, %r14\n jne 9f\n cmp $0xcc, %r15\n " \
+	     "jne 9f\n"                                                                 \
+	     "incq 8(%rdi)\n cmpq $0, 16(%rdi)\n je " name "\n jmp 8f\n"                \
+	     "9: incq 24(%rdi)\n"                                                       \
+	     "8: pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n "    \
 	     "ret\n"
 __asm__(".text\n.globl check_loop, loop_a, loop_b, loop_end\n"
 	"check_loop: push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push "
@@ -279,8 +283,13 @@ static void gate_rounds(unsigned decision, unsigned rounds)
 		}
 		for (unsigned i = 0; i < THREADS; i++)
 			pthread_kill(l[i].thread, SIGUSR1);
-		for (unsigned i = 0; i < THREADS; i++)
+		for (unsigned i = 0; i < THREADS; i++) {
 			wait_for(&record(i)->left, 1);
+			// A round of its loop shows that it is out of the gate's last steps.
+			uint64_t now = l[i].loop.rounds;
+			while (__atomic_load_n(&l[i].loop.rounds, __ATOMIC_ACQUIRE) == now)
+				sched_yield();
+		}
 		ck_assert_uint_eq(head->decision, decision == COMMIT_UNDECIDED
 							  ? COMMIT_ABORTED
 							  : decision);
@@ -360,22 +369,22 @@ static void plant(unsigned i, volatile uint64_t *ret)
 	*ret = (uint64_t)area + STUBS + i * PAYLOAD_STUB;
 }
 
-__attribute__((noinline, noipa, optimize("no-omit-frame-pointer"))) static struct two
-gated_two(unsigned i, uint64_t a, uint64_t b)
+__attribute__((noinline, noipa, optimize("no-omit-frame-pointer"))) static struct two gated_two(
+	unsigned i, uint64_t a, uint64_t b)
 {
 	plant(i, (volatile uint64_t *)__builtin_frame_address(0) + 1);
 	return (struct two){a, b};
 }
 
-__attribute__((noinline, noipa, optimize("no-omit-frame-pointer"))) static double
-gated_double(unsigned i, double x)
+__attribute__((noinline, noipa, optimize("no-omit-frame-pointer"))) static double gated_double(
+	unsigned i, double x)
 {
 	plant(i, (volatile uint64_t *)__builtin_frame_address(0) + 1);
 	return x * 2;
 }
 
-__attribute__((noinline, noipa, optimize("no-omit-frame-pointer"))) static unsigned
-gated_recursion(unsigned depth)
+__attribute__((noinline, noipa, optimize("no-omit-frame-pointer"))) static unsigned gated_recursion(
+	unsigned depth)
 {
 	plant(depth, (volatile uint64_t *)__builtin_frame_address(0) + 1);
 	if (depth + 1 == THREADS)

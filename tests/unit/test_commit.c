@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Commits into a process that notices any mixture of old and new, with tools that are killed at every
+// fault point and at random moments. MOLT_TEST_ROUNDS and MOLT_TEST_KILLS make it longer.
+#include <errno.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+
+#include "tests/unit/tool_child.h"
+
+enum { WORDS = 190, FUNCS = 8, PATCHES = WORDS + FUNCS + 2 };
+
+// What a commit changes together: all words, the constant that each function returns, the loop that is
+// the active one, and with it the pc of every thread in it.
+static volatile uint64_t generation;
+static volatile uint64_t words[WORDS];
+volatile uint64_t active_loop;
+uint32_t gen_funcs(void);
+extern const uint8_t gen_table[], gen_end[], loop_a[], loop_b[], loop_end[];
+uint64_t loop_enter(uint64_t rounds);
+
+enum { GEN_SIZE = 16 };
+#define LOOP(name, id)                                                                   \
+	name ": mov active_loop(%rip), %rax\n"                                           \
+	     ".rept 20\n nop\n.endr\n mov $" id ", %rdx\n .rept 20\n nop\n.endr\n"       \
+	     "mov active_loop(%rip), %rcx\n cmp %rax, %rcx\n jne 1f\n cmp %rdx, %rax\n " \
+	     "jne 9f\n"                                                                  \
+	     "1: dec %rdi\n jnz " name "\n xor %eax, %eax\n ret\n"                       \
+	     "9: mov $1, %eax\n ret\n"
+__asm__(".text\n.globl gen_table, gen_end, loop_a, loop_b, loop_end, loop_enter\n"
+	".balign 16\n gen_table:\n.rept 8\n mov $0, %eax\n ret\n .balign 16\n.endr\n "
+	"gen_end:\n"
+	"loop_enter: cmpq $0, active_loop(%rip)\n je loop_a\n jmp loop_b\n"
+	".balign 16\n" LOOP("loop_a", "0") ".balign 16\n" LOOP("loop_b",
+							       "1") "loop_end:\n");
+
+static uint64_t gen_of(unsigned i)
+{
+	return ((uint32_t(*)(void))(uintptr_t)(gen_table + i * GEN_SIZE))();
+}
+
+static struct shared *mine; // the victim's
+
+__attribute__((noreturn)) static void *looper(void *arg)
+{
+	unsigned i = (unsigned)(uintptr_t)arg;
+
+	for (;; mine->rounds[i]++) {
+		if (loop_enter(5000))
+			mine->bad[i] = 1;
+		nap_us(100);
+	}
+}
+
+// A value that is the same before and after tells that no commit came between.
+__attribute__((noreturn)) static void *reader(void *arg)
+{
+	unsigned i = (unsigned)(uintptr_t)arg;
+
+	for (;; mine->rounds[i]++) {
+		for (unsigned k = 0; k < 20; k++) {
+			uint64_t g = generation, bad = 0, seen = 0;
+
+			for (unsigned w = 0; w < WORDS; w++)
+				if (words[w] != g)
+					bad = 1000 + w, seen = words[w];
+			for (unsigned f = 0; f < FUNCS; f++)
+				if (gen_of(f) != g)
+					bad = 2000 + f, seen = gen_of(f);
+			if (bad && generation == g)
+				mine->bad[i] = bad << 32 | seen << 16 | g;
+		}
+		nap_us(50);
+	}
+}
+
+__attribute__((noreturn)) static void *sleeper(void *arg)
+{
+	unsigned i = (unsigned)(uintptr_t)arg;
+
+	for (;; mine->rounds[i]++) {
+		uint64_t start = monotonic_ns();
+
+		if (nanosleep(&(struct timespec){.tv_nsec = 3000000}, NULL))
+			mine->bad[i] = (uint64_t)errno;
+		if (monotonic_ns() - start < 3000000)
+			mine->bad[i] = 1000;
+	}
+}
+
+__attribute__((noreturn)) static void *poller(void *arg)
+{
+	unsigned i = (unsigned)(uintptr_t)arg;
+	int fd = epoll_create1(0);
+	struct epoll_event ev;
+
+	for (;; mine->rounds[i]++)
+		if (epoll_wait(fd, &ev, 1, 2) != 0 && errno != EINTR)
+			mine->bad[i] = (uint64_t)errno;
+}
+
+static void commit_victim(struct shared *s)
+{
+	void *(*const bodies[])(void *) = {looper, looper,  reader,
+					   reader, sleeper, poller};
+	pthread_t t;
+
+	mine = s;
+	for (uintptr_t i = 1; i < ARRAY_SIZE(bodies); i++)
+		pthread_create(&t, NULL, bodies[i], (void *)i);
+	looper(NULL);
+}
+
+enum { COMMIT_THREADS = 6 };
+
+static struct err *add_word(struct commit *c, volatile uint64_t *at, uint64_t from,
+			    uint64_t to)
+{
+	struct patch p = {.addr = (taddr_t)(uintptr_t)at, .len = 8, .what = "word"};
+
+	memcpy(p.old_bytes, &from, 8);
+	memcpy(p.new_bytes, &to, 8);
+	return commit_add(c, &p);
+}
+
+static struct err *add_patches(struct commit *c, uint64_t from, uint64_t loop)
+{
+	uint64_t to = from + 1;
+
+	TRY(add_word(c, &generation, from, to));
+	TRY(add_word(c, &active_loop, loop, !loop));
+	for (unsigned i = 0; i < WORDS; i++)
+		TRY(add_word(c, &words[i], from, to));
+	for (unsigned i = 0; i < FUNCS; i++) {
+		struct patch p = {.addr = (taddr_t)(uintptr_t)gen_table + i * GEN_SIZE + 1,
+				  .len = 4,
+				  .what = "entry"};
+
+		memcpy(p.old_bytes, &from, 4);
+		memcpy(p.new_bytes, &to, 4);
+		TRY(commit_add(c, &p));
+	}
+	return NULL;
+}
+
+static struct err *move_threads(struct commit *c, struct process *p, uint64_t loop)
+{
+	uint64_t size = (uint64_t)(loop_b - loop_a),
+		 entry = (uint64_t)(uintptr_t)loop_enter;
+	uint64_t from = (uint64_t)(uintptr_t)(loop ? loop_b : loop_a);
+	uint64_t to = (uint64_t)(uintptr_t)(loop ? loop_a : loop_b);
+
+	vec_for_each(t, &p->threads) {
+		struct user_regs_struct r = t->regs;
+
+		if (t->state != THREAD_STOPPED)
+			continue;
+		if (r.rip - entry < (uint64_t)(uintptr_t)loop_a - entry)
+			r.rip = entry; // it has looked which loop is the active one
+		else if (r.rip - from < size)
+			r.rip = r.rip - from + to;
+		else
+			continue;
+		TRY(commit_move_thread(c, t->tid, &r));
+	}
+	return NULL;
+}
+
+static struct err *prepare(struct commit *c, pid_t pid)
+{
+	struct commit_span spans[] = {
+		{(taddr_t)(uintptr_t)words, sizeof(words)},
+		{(taddr_t)(uintptr_t)gen_table, (uint64_t)(gen_end - gen_table)},
+		{(taddr_t)(uintptr_t)&generation, 8},
+	};
+	struct maps maps;
+
+	TRY(maps_read(pid, &maps));
+	struct err *e = commit_prepare_ranges(c, &maps, spans, ARRAY_SIZE(spans));
+	maps_deinit(&maps);
+	return e;
+}
+
+static bool want_undo;
+
+static struct err *in_stop(struct target *t, struct process *p, struct commit *c,
+			   uint64_t from)
+{
+	uint64_t loop;
+	struct commit_times times;
+
+	TRY(mem_read(p->pid, (taddr_t)(uintptr_t)&active_loop, &loop, 8));
+	TRY(add_patches(c, from, loop));
+	TRY(move_threads(c, p, loop));
+	TRY(commit_execute(c));
+	commit_times(c, &times);
+	t->shared->stats[1] = times.log;
+	t->shared->stats[2] = times.gates;
+	t->shared->stats[3] = times.run;
+	if (want_undo)
+		TRY(commit_undo(c));
+	return NULL;
+}
+
+static struct err *commit_once(struct target *t, struct process *p, struct helper *h,
+			       struct commit *c)
+{
+	uint64_t from, first, last;
+
+	(void)h;
+	TRY(prepare(c, p->pid));
+	TRY(mem_read(p->pid, (taddr_t)(uintptr_t)&generation, &from, 8));
+	TRY(process_freeze(p, monotonic_ns() + 1000000000, &first));
+	struct err *e = in_stop(t, p, c, from);
+	struct err *thawed = process_thaw(p, &last);
+	t->shared->stats[0] = last - first;
+	struct err *finished = commit_finish(c);
+	if (!e)
+		e = thawed;
+	else
+		err_free(thawed);
+	if (!e)
+		e = finished;
+	else
+		err_free(finished);
+	return e;
+}
+
+static struct err *commit_tool(struct target *t, struct process *p, struct helper *h)
+{
+	_cleanup_(commit_freep) struct commit *c = NULL;
+	struct commit_leftover left;
+
+	TRY(commit_recover(p, h, &left));
+	t->shared->stats[4] = left.commits;
+	t->shared->stats[5] = left.committed;
+	t->shared->stats[6] = left.kept;
+	TRY(commit_create(p, h, (taddr_t)(uintptr_t)gen_table, PATCHES, COMMIT_THREADS,
+			  &c));
+	return commit_once(t, p, h, c);
+}
+
+static uint64_t peek(const struct target *t, const volatile void *at)
+{
+	uint64_t v = 0;
+	struct err *e = mem_read(t->pid, (taddr_t)(uintptr_t)at, &v, 8);
+
+	ck_assert_ptr_null(e);
+	return v;
+}
+
+static int run(struct target *t, const char *fault, unsigned kill_us)
+{
+	return tool_run(t, commit_tool, (taddr_t)(uintptr_t)gen_table, fault, kill_us);
+}
+
+static void started(struct target *t)
+{
+	*t = victim_start(commit_victim, COMMIT_THREADS);
+	victim_check(t);
+}
+
+START_TEST(commits_change_all_at_once)
+{
+	unsigned n = env_number("MOLT_TEST_ROUNDS", 20);
+	struct target t;
+
+	started(&t);
+	for (unsigned i = 0; i < n; i++) {
+		ck_assert_int_eq(run(&t, NULL, 0), 0);
+		ck_assert_uint_eq(peek(&t, &generation), i + 1);
+		ck_assert_uint_eq(t.shared->stats[4], 0);
+		if (getenv("MOLT_TEST_VERBOSE"))
+			fprintf(stderr, "stop %llu log %llu gates %llu run %llu ns\n",
+				(unsigned long long)t.shared->stats[0],
+				(unsigned long long)t.shared->stats[1],
+				(unsigned long long)t.shared->stats[2],
+				(unsigned long long)t.shared->stats[3]);
+		victim_check(&t);
+		victim_check_clean(&t);
+	}
+	victim_end(&t);
+}
+END_TEST
+
+START_TEST(undo_puts_all_back)
+{
+	struct target t;
+
+	started(&t);
+	want_undo = true;
+	for (unsigned i = 0; i < 5; i++) {
+		ck_assert_int_eq(run(&t, NULL, 0), 0);
+		ck_assert_uint_eq(peek(&t, &generation), 0);
+		victim_check(&t);
+		victim_check_clean(&t);
+	}
+	victim_end(&t);
+}
+END_TEST
+
+static bool takes_part(const char *name)
+{
+	return !strstr(name, "gates-") && !strstr(name, "gate-") &&
+	       !strstr(name, "withdraw");
+}
+
+// Every fault point, failing and killed, with and without undo: the victim never notices, and the next
+// tool works.
+static void all_faults(bool undo, const char *prefix)
+{
+	size_t n;
+	const struct fault_info *f = fault_list(&n);
+	struct target t;
+	char fault[64];
+
+	started(&t);
+	for (size_t i = 0; i < n; i++) {
+		uint64_t before = peek(&t, &generation);
+
+		if (!takes_part(f[i].name) || (!undo && strstr(f[i].name, "undo")))
+			continue;
+		want_undo = undo;
+		snprintf(fault, sizeof(fault), "%s%s", prefix, f[i].name);
+		int status = run(&t, fault, 0);
+		if (*prefix)
+			ck_assert_msg(WIFSIGNALED(status), "%s is not reached", fault);
+		else
+			ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 1,
+				      "%s is not reached", fault);
+		victim_check(&t);
+		uint64_t after = peek(&t, &generation);
+		ck_assert_msg(after == before || after == before + 1, "%s", fault);
+		want_undo = false;
+		ck_assert_msg(run(&t, NULL, 0) == 0, "after %s", fault);
+		ck_assert_msg(t.shared->stats[6] == 0, "%s: an area was kept", fault);
+		ck_assert_uint_eq(peek(&t, &generation), after + 1);
+		victim_check(&t);
+		victim_check_clean(&t);
+	}
+	victim_end(&t);
+}
+
+START_TEST(faults_that_fail)
+{
+	all_faults(false, "");
+	all_faults(true, "");
+}
+END_TEST
+
+START_TEST(faults_that_kill)
+{
+	all_faults(false, "kill:");
+	all_faults(true, "kill:");
+}
+END_TEST
+
+START_TEST(killed_at_random)
+{
+	unsigned n = env_number("MOLT_TEST_KILLS", 20), committed = 0, killed = 0;
+	struct target t;
+	uint64_t took;
+
+	started(&t);
+	uint64_t start = monotonic_ns();
+	ck_assert_int_eq(run(&t, NULL, 0), 0);
+	took = (monotonic_ns() - start) / 1000;
+	srand((unsigned)start);
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t before = peek(&t, &generation);
+		int status = run(&t, NULL, 1 + (unsigned)rand() % (unsigned)(took + 500));
+
+		killed += WIFSIGNALED(status);
+		victim_check(&t);
+		committed += peek(&t, &generation) == before + 1;
+		if (i % 4 == 3) {
+			ck_assert_int_eq(run(&t, NULL, 0), 0);
+			victim_check(&t);
+			victim_check_clean(&t);
+		}
+	}
+	if (getenv("MOLT_TEST_VERBOSE"))
+		fprintf(stderr, "%u killed of %u, %u committed, a run takes %llu us\n",
+			killed, n, committed, (unsigned long long)took);
+	victim_end(&t);
+}
+END_TEST
+
+static struct err *mismatch_tool(struct target *t, struct process *p, struct helper *h)
+{
+	_cleanup_(commit_freep) struct commit *c = NULL;
+	size_t n[] = {0, 100, PATCHES - 1};
+	(void)t;
+
+	TRY(commit_create(p, h, (taddr_t)(uintptr_t)gen_table, PATCHES, COMMIT_THREADS,
+			  &c));
+	TRY(prepare(c, p->pid));
+	for (unsigned i = 0; i < 4; i++) {
+		struct patch wrong = {.addr = (taddr_t)(uintptr_t)&generation,
+				      .len = 8,
+				      .old_bytes = {9},
+				      .what = "wrong"};
+		struct err *e;
+
+		commit_reset(c, 0);
+		if (i == 1) // text
+			wrong.addr = (taddr_t)(uintptr_t)gen_table;
+		if (i == 2) { // not prepared: the stack of the first thread
+			TRY(add_patches(c, 0, 0));
+			commit_reset(c, n[i]);
+		}
+		TRY(process_freeze(p, monotonic_ns() + 1000000000, NULL));
+		if (i == 2)
+			wrong.addr = p->threads.v[0].regs.rsp & ~7ull;
+		if (i == 3)
+			wrong.addr = 4096; // nothing there
+		wrong.old_bytes[7] = 0x77;
+		TRY(commit_add(c, &wrong));
+		if (!commit_add(c, &wrong))
+			return err_new(ERR_INTERNAL, "two patches of one place");
+		e = commit_execute(c);
+		TRY(process_thaw(p, NULL));
+		if (!e || e->kind != (i == 3 ? e->kind : ERR_ROLLED_BACK) || !e->code ||
+		    strcmp(e->code, i == 1 ? "text-changed" : "data-changed"))
+			return err_new(ERR_INTERNAL, "%u: wrong verdict %s", i,
+				       e ? e->message : "none");
+		err_free(e);
+	}
+	return commit_finish(c);
+}
+
+START_TEST(mismatch_changes_nothing)
+{
+	struct target t;
+
+	started(&t);
+	ck_assert_int_eq(
+		tool_run(&t, mismatch_tool, (taddr_t)(uintptr_t)gen_table, NULL, 0), 0);
+	ck_assert_uint_eq(peek(&t, &generation), 0);
+	victim_check(&t);
+	victim_check_clean(&t);
+	victim_end(&t);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("commit");
+	TCase *t = tcase_create("commit");
+
+	tcase_set_timeout(t, 600);
+	tcase_add_test(t, commits_change_all_at_once);
+	tcase_add_test(t, undo_puts_all_back);
+	tcase_add_test(t, mismatch_changes_nothing);
+	tcase_add_test(t, faults_that_fail);
+	tcase_add_test(t, faults_that_kill);
+	tcase_add_test(t, killed_at_random);
+	suite_add_tcase(s, t);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
