@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/proc.h"
 #include "process/gate_impl.h"
 #include "process/memory.h"
 #include "util/cleanup.h"
@@ -131,6 +132,7 @@ struct err *gates_plant(struct gates *g, pid_t tid, taddr_t slot)
 	TRY(slot_for(g, slot, real, &i));
 	g->slots[i].real = real;
 	g->slots[i].addr = slot;
+	g->slots[i].tid = tid;
 	__atomic_store_n(&g->slots[i].state, GATE_PLANTED, __ATOMIC_RELEASE);
 	g->used = MAX(g->used, i + 1);
 	renew_lease(g);
@@ -141,13 +143,40 @@ struct err *gates_plant(struct gates *g, pid_t tid, taddr_t slot)
 	return fault_point("gate-planted");
 }
 
-static unsigned count_held(const struct gates *g)
+static uint32_t state_of(const struct gates *g, size_t i)
 {
-	unsigned n = 0;
+	return __atomic_load_n(&g->slots[i].state, __ATOMIC_ACQUIRE);
+}
 
+static bool is_held(const struct gates *g, pid_t tid)
+{
 	for (size_t i = 0; i < g->used; i++)
-		n += __atomic_load_n(&g->slots[i].state, __ATOMIC_ACQUIRE) == GATE_REACHED;
-	return n;
+		if (g->slots[i].tid == tid && state_of(g, i) == GATE_REACHED)
+			return true;
+	return false;
+}
+
+static bool has_ended(const struct gates *g, pid_t tid)
+{
+	struct os_status s;
+
+	return os_proc_status(g->p->pid, tid, &s) < 0 || s.state == 'Z' || s.state == 'X';
+}
+
+// Counts gates that hold somebody, and says whether a living thread with a planted one is still to come.
+static unsigned look(const struct gates *g, bool *waiting)
+{
+	unsigned held = 0;
+
+	*waiting = false;
+	for (size_t i = 0; i < g->used; i++) {
+		uint32_t state = state_of(g, i);
+
+		held += state == GATE_REACHED;
+		if (!*waiting && state == GATE_PLANTED && !is_held(g, g->slots[i].tid))
+			*waiting = !has_ended(g, g->slots[i].tid);
+	}
+	return held;
 }
 
 struct err *gates_wait(struct gates *g, uint64_t deadline, unsigned *reached)
@@ -156,13 +185,12 @@ struct err *gates_wait(struct gates *g, uint64_t deadline, unsigned *reached)
 		uint32_t seen = __atomic_load_n(&g->head->arrivals, __ATOMIC_ACQUIRE);
 		uint64_t now = monotonic_ns();
 		struct timespec slice;
+		bool waiting;
 
 		renew_lease(g);
-		*reached = count_held(g);
-		if (*reached)
-			return fault_point("gates-reached");
-		if (now >= deadline)
-			return NULL;
+		*reached = look(g, &waiting);
+		if (!waiting || now >= deadline)
+			return *reached ? fault_point("gates-reached") : NULL;
 		if (!process_alive(g->p))
 			return err_new(ERR_LOST, "process %d (%s) has ended", g->p->pid,
 				       g->p->comm);

@@ -24,10 +24,14 @@ struct gates;
 struct err *gates_create(struct process *p, struct helper *h, taddr_t near, size_t max,
 			 struct gates **ret) must_check;
 void gates_set_hold(struct gates *g, uint64_t hold_ns);
-// While the thread is stopped: the return address at `slot` is replaced; its old value is kept. A slot that
+// While the thread is stopped: the return address at `slot` is replaced; its old value is kept. Of several
+// changed frames of a thread the outermost is the one to plant. Threads that are held already may stay so
+// meanwhile (judge their frames by gates_held), until their time is over. A slot that
 // holds a gate already is left as it is.
 struct err *gates_plant(struct gates *g, pid_t tid, taddr_t slot) must_check;
-// Waits until some gate was reached or the deadline passed; *reached counts threads held now.
+// Waits until every thread with a planted gate is held at the same time, or, when one holds longer than
+// the others can be held, until that last one has come; or until the deadline. *reached counts threads held
+// now. Threads whose frame is left by longjmp never come: look again each 0.2-0.5 s.
 struct err *gates_wait(struct gates *g, uint64_t deadline, unsigned *reached) must_check;
 // The real return address behind a gate's address, 0 when addr is no gate. For unwinding.
 taddr_t gates_real(const struct gates *g, taddr_t addr);

@@ -86,7 +86,6 @@
 #define GS_REAL 0
 #define GS_ADDR 8
 #define GS_STATE 16
-#define GS_TID 20
 #define GS_SIZE 32
 
 #define GATE_FREE 0
@@ -166,7 +165,7 @@ struct gate_slot {
 	uint64_t real; // return address of the program
 	uint64_t addr; // where on the stack it stood
 	uint32_t state;
-	int32_t tid;
+	int32_t tid; // whose frame returns there
 	uint64_t unused;
 };
 

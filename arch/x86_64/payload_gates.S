@@ -3,7 +3,6 @@
 // the last instruction returns to the real address with every register as it was.
 #include "arch/x86_64/payload.h"
 
-#define SYS_gettid 186
 #define SYS_futex 202
 #define SYS_clock_gettime 228
 #define CLOCK_MONOTONIC 1
@@ -75,9 +74,6 @@ payload_gates_steps:
 	add %rax, %r9
 	mov GS_REAL(%r9), %rax
 	mov %rax, (16 + 8 * GATE_SAVED)(%rsp)
-	mov $SYS_gettid, %eax
-	syscall
-	mov %eax, GS_TID(%r9)
 	mov $GATE_REACHED, %eax
 	xchg %eax, GS_STATE(%r9)
 	lock incl header + GH_ARRIVALS(%rip)

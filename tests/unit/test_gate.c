@@ -20,8 +20,17 @@ static void work(unsigned n)
 }
 
 #define GATED __attribute__((noinline, noipa, optimize("no-omit-frame-pointer")))
-#define ENTER(i, depth) \
-	(mine->frames[i][depth] = (taddr_t)(uintptr_t)__builtin_frame_address(0) + 8)
+static _Thread_local pid_t my_tid;
+
+static void enter(unsigned i, unsigned depth, void *frame)
+{
+	if (!my_tid)
+		my_tid = gettid();
+	mine->tids[i] = my_tid;
+	mine->frames[i][depth] = (taddr_t)(uintptr_t)frame + 8;
+}
+
+#define ENTER(i, depth) enter(i, depth, __builtin_frame_address(0))
 #define LEAVE(i, depth) (mine->frames[i][depth] = 0)
 
 struct two {
@@ -200,15 +209,12 @@ static void gate_victim(struct shared *s)
 
 static struct err *plant_all(struct target *t, struct process *p, struct gates *g)
 {
-	if (!p->threads.n)
-		return err_new(ERR_INTERNAL, "no threads");
 	for (unsigned i = 0; i < GATE_THREADS; i++) {
 		for (unsigned k = 0; k < 8; k++) {
 			taddr_t slot = t->shared->frames[i][k];
 
-			// Which thread it is does not matter for a gate.
-			if (slot)
-				TRY(gates_plant(g, p->threads.v[0].tid, slot));
+			if (slot && process_thread(p, t->shared->tids[i]))
+				TRY(gates_plant(g, t->shared->tids[i], slot));
 		}
 	}
 	return NULL;
@@ -225,6 +231,7 @@ static struct err *gate_tool(struct target *t, struct process *p, struct helper 
 	t->shared->stats[0] = left.gate_areas;
 	t->shared->stats[1] = left.kept;
 	TRY(gates_create(p, h, (taddr_t)(uintptr_t)work, 512, &g));
+	gates_set_hold(g, 60000000); // longer than the wait below
 	for (unsigned round = 0; round < 8; round++) {
 		struct err *e;
 

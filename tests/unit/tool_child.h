@@ -26,6 +26,7 @@ struct shared {
 	volatile uint64_t rounds[VICTIM_THREADS_MAX]; // each thread's progress
 	volatile uint64_t bad[VICTIM_THREADS_MAX];    // each thread's findings
 	volatile uint64_t stats[16];		      // told by the tools
+	volatile pid_t tids[VICTIM_THREADS_MAX];
 	volatile taddr_t frames[VICTIM_THREADS_MAX][8];
 };
 
