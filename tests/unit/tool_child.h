@@ -142,7 +142,7 @@ static inline int tool_run(struct target *t, tool_fn *fn, taddr_t near, const ch
 		if (fault)
 			setenv("MOLT_FAULT", fault, 1);
 		struct err *e = tool_main(t, fn, near);
-		if (e && (!fault || !strstr(e->message, "fault point")))
+		if (e && !fault)
 			fprintf(stderr, "tool: %s\n", e->message);
 		_exit(e ? 1 : 0);
 	}
