@@ -250,61 +250,62 @@ static int probe_no_shadow_stack(const struct subject *s, char *detail, size_t s
 	return on ? -ENOTSUP : 0;
 }
 
+static const struct probe names[] = {
+	[PROBE_PTRACE] = {"ptrace", "stop a process (PTRACE_SEIZE, PTRACE_INTERRUPT)"},
+	[PROBE_YAMA] = {"yama", "trace processes that are no children of molt"},
+	[PROBE_CAP_PTRACE] = {"cap_sys_ptrace", "CAP_SYS_PTRACE"},
+	[PROBE_CAP_NICE] = {"cap_sys_nice", "CAP_SYS_NICE"},
+	[PROBE_CAP_RESOURCE] = {"cap_sys_resource", "CAP_SYS_RESOURCE"},
+	[PROBE_CAP_RESTORE] = {"cap_checkpoint_restore", "CAP_CHECKPOINT_RESTORE"},
+	[PROBE_CAP_ADMIN] = {"cap_sys_admin", "CAP_SYS_ADMIN"},
+	[PROBE_VM_READ] = {"process_vm_readv", "read a process's memory in bulk"},
+	[PROBE_MEM_WRITE] = {"proc_mem_write", "write to text through /proc/PID/mem"},
+	[PROBE_MAP_FILES] = {"map_files",
+			     "open deleted files through /proc/PID/map_files"},
+	[PROBE_MEMFD] = {"memfd", "memfd_create, mapped executable"},
+	[PROBE_PIDFD] = {"pidfd", "fetch a descriptor of a process (pidfd_getfd)"},
+	[PROBE_FIFO] = {"sched_fifo", "raise a process to SCHED_FIFO"},
+	[PROBE_MM_MAP] = {"pr_set_mm_map", "change /proc/PID/exe (PR_SET_MM_MAP)"},
+	[PROBE_SYSCALL_INFO] = {"syscall_info", "PTRACE_GET_SYSCALL_INFO"},
+	[PROBE_SUSPEND_SECCOMP] = {"suspend_seccomp", "PTRACE_O_SUSPEND_SECCOMP"},
+	[PROBE_UFFD_ASYNC] = {"userfaultfd_wp_async", "track writes by userfaultfd"},
+	[PROBE_PAGEMAP_SCAN] = {"pagemap_scan", "find written pages (PAGEMAP_SCAN)"},
+	[PROBE_NO_SHADOW_STACK] = {"no_shadow_stack", "change return addresses"},
+};
+
+static const probe_fn probes[PROBE_COUNT] = {
+	[PROBE_PTRACE] = probe_ptrace,
+	[PROBE_YAMA] = probe_yama,
+	[PROBE_VM_READ] = probe_vm_read,
+	[PROBE_MEM_WRITE] = probe_mem_write,
+	[PROBE_MAP_FILES] = probe_map_files,
+	[PROBE_MEMFD] = probe_memfd,
+	[PROBE_PIDFD] = probe_pidfd,
+	[PROBE_FIFO] = probe_fifo,
+	[PROBE_MM_MAP] = probe_mm_map,
+	[PROBE_SYSCALL_INFO] = probe_syscall_info,
+	[PROBE_SUSPEND_SECCOMP] = probe_suspend_seccomp,
+	[PROBE_UFFD_ASYNC] = probe_uffd_async,
+	[PROBE_PAGEMAP_SCAN] = probe_pagemap_scan,
+	[PROBE_NO_SHADOW_STACK] = probe_no_shadow_stack,
+};
+
+// Those without a function of their own are capabilities.
 static const struct {
-	struct probe probe;
-	probe_fn run; // NULL: it is the capability `cap`
 	int cap;
 	const char *remark;
-} probes[] = {
-	[PROBE_PTRACE] = {{"ptrace", "stop a process (PTRACE_SEIZE, PTRACE_INTERRUPT)"},
-			  probe_ptrace},
-	[PROBE_YAMA] = {{"yama", "trace processes that are no children of molt"},
-			probe_yama},
-	[PROBE_CAP_PTRACE] = {{"cap_sys_ptrace", "CAP_SYS_PTRACE"},
-			      .cap = CAP_SYS_PTRACE,
-			      .remark = "processes of other users, and protected ones"},
-	[PROBE_CAP_NICE] = {{"cap_sys_nice", "CAP_SYS_NICE"},
-			    .cap = CAP_SYS_NICE,
-			    .remark = "raised priority in the critical stop"},
-	[PROBE_CAP_RESOURCE] = {{"cap_sys_resource", "CAP_SYS_RESOURCE"},
-				.cap = CAP_SYS_RESOURCE,
-				.remark = "/proc/PID/exe of the updated process"},
-	[PROBE_CAP_RESTORE] = {{"cap_checkpoint_restore", "CAP_CHECKPOINT_RESTORE"},
-			       .cap = UAPI_CAP_CHECKPOINT_RESTORE,
-			       .remark = "/proc/PID/map_files and /proc/PID/exe"},
-	[PROBE_CAP_ADMIN] = {{"cap_sys_admin", "CAP_SYS_ADMIN"},
-			     .cap = CAP_SYS_ADMIN,
-			     .remark = "processes with a seccomp filter"},
-	[PROBE_VM_READ] = {{"process_vm_readv", "read a process's memory in bulk"},
-			   probe_vm_read},
-	[PROBE_MEM_WRITE] = {{"proc_mem_write", "write to text through /proc/PID/mem"},
-			     probe_mem_write},
-	[PROBE_MAP_FILES] = {{"map_files",
-			      "open deleted files through /proc/PID/map_files"},
-			     probe_map_files},
-	[PROBE_MEMFD] = {{"memfd", "memfd_create, mapped executable"}, probe_memfd},
-	[PROBE_PIDFD] = {{"pidfd", "fetch a descriptor of a process (pidfd_getfd)"},
-			 probe_pidfd},
-	[PROBE_FIFO] = {{"sched_fifo", "raise a process to SCHED_FIFO"}, probe_fifo},
-	[PROBE_MM_MAP] = {{"pr_set_mm_map", "change /proc/PID/exe (PR_SET_MM_MAP)"},
-			  probe_mm_map},
-	[PROBE_SYSCALL_INFO] = {{"syscall_info", "PTRACE_GET_SYSCALL_INFO"},
-				probe_syscall_info},
-	[PROBE_SUSPEND_SECCOMP] = {{"suspend_seccomp", "PTRACE_O_SUSPEND_SECCOMP"},
-				   probe_suspend_seccomp},
-	[PROBE_UFFD_ASYNC] = {{"userfaultfd_wp_async",
-			       "track writes by userfaultfd (WP_ASYNC)"},
-			      probe_uffd_async},
-	[PROBE_PAGEMAP_SCAN] = {{"pagemap_scan", "find written pages (PAGEMAP_SCAN)"},
-				probe_pagemap_scan},
-	[PROBE_NO_SHADOW_STACK] = {{"no_shadow_stack",
-				    "change return addresses (no shadow stack)"},
-				   probe_no_shadow_stack},
+} caps[PROBE_COUNT] = {
+	[PROBE_CAP_PTRACE] = {CAP_SYS_PTRACE,
+			      "processes of other users, and protected ones"},
+	[PROBE_CAP_NICE] = {CAP_SYS_NICE, "raised priority in the critical stop"},
+	[PROBE_CAP_RESOURCE] = {CAP_SYS_RESOURCE, "priority limits"},
+	[PROBE_CAP_RESTORE] = {UAPI_CAP_CHECKPOINT_RESTORE, "/proc/PID/map_files"},
+	[PROBE_CAP_ADMIN] = {CAP_SYS_ADMIN, "processes with a seccomp filter"},
 };
 
 const struct probe *probe_at(enum probe_id id)
 {
-	return &probes[id].probe;
+	return &names[id];
 }
 
 static int seize(pid_t pid)
@@ -379,10 +380,12 @@ int probe_all(struct probe_result results[PROBE_COUNT])
 		struct probe_result *r = &results[i];
 
 		*r = (struct probe_result){};
-		if (probes[i].remark)
-			snprintf(r->detail, sizeof(r->detail), "%s", probes[i].remark);
-		rc = probes[i].run ? probes[i].run(&s, r->detail, sizeof(r->detail))
-				   : probe_cap(probes[i].cap);
+		if (probes[i]) {
+			rc = probes[i](&s, r->detail, sizeof(r->detail));
+		} else {
+			snprintf(r->detail, sizeof(r->detail), "%s", caps[i].remark);
+			rc = probe_cap(caps[i].cap);
+		}
 		r->ok = rc == 0;
 		r->error = -rc;
 	}
