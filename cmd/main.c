@@ -10,6 +10,7 @@
 #include "util/vec.h"
 
 static const struct verb *const verbs[] = {
+	&verb_diff,
 	&verb_doctor,
 	&verb_explain,
 	&verb_status,
