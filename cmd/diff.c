@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // molt diff: what changed between two builds of a program.
+#include <errno.h>
 #include <getopt.h>
 
 #include "cmd/diff_report.h"
@@ -13,15 +14,26 @@ struct diff_args {
 	bool json, verbose;
 };
 
+// A file that is not there is a slip of the hand.
+static struct err *open_program(const char *path, const char *debug_dir,
+				struct module **ret)
+{
+	struct err *e = module_open(path, debug_dir, ret);
+
+	if (e && e->kind == ERR_SYSTEM && (e->errnum == ENOENT || e->errnum == ENOTDIR))
+		e->kind = ERR_USAGE;
+	return e;
+}
+
 static int compare(const struct verb *verb, const struct diff_args *args)
 {
 	_cleanup_(module_closep) struct module *old = NULL, *new = NULL;
 	_cleanup_(diff_freep) struct diff *d = NULL;
 	struct diff_options opt = {};
-	struct err *e = module_open(args->old, args->debug_dir, &old);
+	struct err *e = open_program(args->old, args->debug_dir, &old);
 
 	if (!e)
-		e = module_open(args->new, args->debug_dir, &new);
+		e = open_program(args->new, args->debug_dir, &new);
 	if (!e)
 		e = diff_programs(old, new, &opt, &d);
 	if (e)

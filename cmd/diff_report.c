@@ -133,7 +133,7 @@ static void print_type_counts(const struct diff *d)
 		printf("types      not compared: %s no debug information\n",
 		       r->old_has_dwarf	  ? "NEW has"
 		       : r->new_has_dwarf ? "OLD has"
-					  : "neither program has");
+					  : "both programs have");
 		return;
 	}
 	vec_for_each(c, &r->changes)

@@ -30,13 +30,29 @@ static void add(struct record_pair *p, struct type_difference d)
 	difference_add(p->own, d);
 }
 
+static bool in_bits(const struct type_member *m)
+{
+	return m->bit % 8 || m->bitfield;
+}
+
 static const char *place(struct types *t, const struct type_member *m)
 {
-	const char *s = m->bit % 8 || m->bitfield
-				? arena_printf(&t->strings, "bit %lu", m->bit)
-				: arena_printf(&t->strings, "offset %lu", m->bit / 8);
+	const char *s = in_bits(m) ? arena_printf(&t->strings, "bit %lu", m->bit)
+				   : arena_printf(&t->strings, "offset %lu", m->bit / 8);
 
 	return s ? s : "?";
+}
+
+static struct type_difference moved(struct types *t, const struct type_member *o,
+				    const struct type_member *n)
+{
+	if (in_bits(o) || in_bits(n))
+		return difference(t, TYPE_SHIFTED, o->name,
+				  "member %s moved from bit %lu to %lu", o->name, o->bit,
+				  n->bit);
+	return difference(t, TYPE_SHIFTED, o->name,
+			  "member %s moved from offset %lu to %lu", o->name, o->bit / 8,
+			  n->bit / 8);
 }
 
 static bool resizes(enum type_verdict v)
@@ -93,9 +109,7 @@ static void compare_pair(struct record_pair *p, struct type_member *o,
 	// Its type first: a member that moved because the one before it grew names that one.
 	compare_member_types(p, o, n);
 	if (o->bit != n->bit)
-		add(p, difference(p->t, TYPE_SHIFTED, o->name,
-				  "member %s moved from %s to %s", o->name,
-				  place(p->t, o), place(p->t, n)));
+		add(p, moved(p->t, o, n));
 	else if (o->bitfield != n->bitfield || (o->bitfield && o->bits != n->bits))
 		add(p, difference(p->t, TYPE_MEANING, o->name,
 				  "member %s has %lu bits, had %lu", o->name, n->bits,
