@@ -267,14 +267,17 @@ static bool blocked(const struct process *p, pid_t tid)
 // others that wait in a system call, then the rest.
 static struct err *candidates(const struct process *p, pid_t *tids, size_t *n)
 {
-	size_t used = 0;
+	pid_t others[CANDIDATES_MAX];
+	size_t used = 0, n_others = 0;
 
-	for (int want_blocked = 1; want_blocked >= 0; want_blocked--) {
-		vec_for_each(t, &p->threads) {
-			if (used < CANDIDATES_MAX && blocked(p, t->tid) == want_blocked)
-				tids[used++] = t->tid;
-		}
+	vec_for_each(t, &p->threads) {
+		if (used < CANDIDATES_MAX && blocked(p, t->tid))
+			tids[used++] = t->tid;
+		else if (n_others < CANDIDATES_MAX)
+			others[n_others++] = t->tid;
 	}
+	for (size_t i = 0; i < n_others && used < CANDIDATES_MAX; i++)
+		tids[used++] = others[i];
 	*n = used;
 	return used ? NULL
 		    : err_new(ERR_LOST, "process %d (%s) has ended", p->pid, p->comm);

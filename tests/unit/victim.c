@@ -27,7 +27,7 @@ int victim_line(struct victim *v, char *buf, size_t size)
 	return 0;
 }
 
-struct victim victim_start(const char *name)
+struct victim victim_start_arg(const char *name, const char *arg)
 {
 	struct victim v = {0, -1, -1};
 	char path[512], line[64];
@@ -41,7 +41,7 @@ struct victim victim_start(const char *name)
 	if (!v.pid) {
 		dup2(in[0], 0);
 		dup2(out[1], 1);
-		execl(path, path, (char *)NULL);
+		execl(path, path, arg, (char *)NULL);
 		_exit(127);
 	}
 	close(in[0]);
@@ -51,6 +51,11 @@ struct victim victim_start(const char *name)
 	ck_assert_msg(victim_line(&v, line, sizeof(line)) && !strcmp(line, "ready"),
 		      "%s did not start", path);
 	return v;
+}
+
+struct victim victim_start(const char *name)
+{
+	return victim_start_arg(name, NULL);
 }
 
 int victim_end(struct victim *v)

@@ -11,6 +11,7 @@ struct victim {
 
 // Starts VICTIM_DIR/victim_NAME and waits until it prints "ready".
 struct victim victim_start(const char *name);
+struct victim victim_start_arg(const char *name, const char *arg);
 // Ends its input and gives its exit status: 0 when it saw nothing wrong, -SIG when a signal ended it, -1000
 // when it did not end within ten seconds (it is killed then).
 int victim_end(struct victim *v);
