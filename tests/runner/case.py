@@ -13,13 +13,17 @@ VARIANTS = {
 }
 DEFAULT = "O0 O2 clang"
 SETTINGS = ("variants", "cflags", "cflags1", "cflags2", "ldflags", "ldflags1", "ldflags2", "strip",
-            "allow-eintr", "env", "user")
+            "allow-eintr", "env", "user", "threads")
 STEPS = ("before", "after", "ask", "send", "recv", "update", "revert", "plan", "args", "json", "diff",
          "says", "new", "target", "do", "status")
 
 
 class Failure(Exception):
     """The case did not do what it should."""
+
+
+class NotBuilt(Failure):
+    """A program of the case does not build: an error of the case itself."""
 
 
 class Skip(Exception):
@@ -63,7 +67,7 @@ class Case:
                *sources, "-o", "prog", *words("ldflags")]
         r = subprocess.run(cmd, cwd=folder, capture_output=True, text=True, timeout=120)
         if r.returncode:
-            raise Failure(f"{side} does not build: {' '.join(cmd)}: {r.stderr.strip()[-600:]}")
+            raise NotBuilt(f"{side} does not build: {' '.join(cmd)}: {r.stderr.strip()[-600:]}")
         if self.set.get("strip") == "split":
             for c in (["objcopy", "--only-keep-debug", "prog", "prog.debug"], ["strip", "-s", "prog"],
                       ["objcopy", "--add-gnu-debuglink=prog.debug", "prog"]):
@@ -87,4 +91,4 @@ class Case:
             if os.path.exists(several + ext):
                 shutil.copy(several + ext, os.path.join(folder, "prog" + ext))
                 return ["prog" + ext]
-        raise Failure(f"no sources for {side}")
+        raise NotBuilt(f"no sources for {side}")

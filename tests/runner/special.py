@@ -201,6 +201,14 @@ def continue_victim(run):
         raise Failure(f"the process was stopped by a signal before the update and is in state {state} after it")
 
 
+def exited(run, code):
+    """The program ended by itself with this status."""
+    got = run.victim.proc.wait(10)
+    run.victim.done = True
+    if got != int(code):
+        raise Failure(f"it ended with {got}, want {code}")
+
+
 def hide_new(run):
     """NEW lies in a folder that only root may enter."""
     os.chmod(os.path.dirname(run.new_prog), 0o700)
@@ -239,6 +247,7 @@ DO = {
     "stop": stop_victim,
     "continue": continue_victim,
     "exe-is": exe_is,
+    "exited": exited,
     "hide-new": hide_new,
     "human-update": human_update,
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A running victim: asking it, looking at it from outside, ending it."""
+import contextlib
 import os
 import select
 import signal
@@ -103,6 +104,7 @@ class Victim:
         if self.proc.poll() is None:
             self.proc.kill()
         self.proc.wait()
-        self.proc.stdin.close() if not self.proc.stdin.closed else None
+        with contextlib.suppress(BrokenPipeError):
+            self.proc.stdin.close()
         self.proc.stdout.close()
         self.err.close()
