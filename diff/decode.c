@@ -73,11 +73,17 @@ static uint64_t hash_bytes(const struct raw *r, bool mask_disp, bool mask_imm)
 // immediate only.
 static uint64_t hash_operands(const struct raw *r, bool rip)
 {
-	uint64_t h = hash_mix(r->z.mnemonic, r->z.attributes & ~ZYDIS_ATTRIB_HAS_REX);
+	const uint64_t encoding = ZYDIS_ATTRIB_HAS_REX | ZYDIS_ATTRIB_HAS_MODRM |
+				  ZYDIS_ATTRIB_HAS_SIB | ZYDIS_ATTRIB_HAS_OPERANDSIZE;
+	uint64_t h = hash_mix(r->z.mnemonic, r->z.attributes & ~encoding);
 
 	for (unsigned i = 0; i < r->z.operand_count_visible; i++) {
 		const ZydisDecodedOperand *o = &r->ops[i];
 
+		if (o->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+			h = hash_mix(h, o->type);
+			continue;
+		}
 		h = hash_mix(h, (uint64_t)o->type << 16 | o->size);
 		if (o->type == ZYDIS_OPERAND_TYPE_REGISTER) {
 			h = hash_mix(h, o->reg.value);
