@@ -262,6 +262,14 @@ static const struct code_text table[] = {
 	 "has not gone "
 	 "on yet, or an operation on a device or network file system.",
 	 "Nothing was changed: try again when the thread has gone on."},
+	{"no-link-map", "ld.so's list of modules cannot be read",
+	 "The process has no such list yet (it is still starting), or it is not in the "
+	 "form that "
+	 "glibc gives it.",
+	 "Try again once the program runs; with another C library restart the program."},
+	{"link-map-changing", "the process is loading or unloading a library",
+	 "ld.so was at work on its list of modules all the time that molt looked.",
+	 "Nothing was changed: try again."},
 	{"no-safe-thread", "no thread is at a place where work can begin",
 	 "molt starts in the process by one injected call; no thread stopped at a place "
 	 "where that "
