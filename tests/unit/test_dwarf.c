@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // elf/dwarf_info: variables, scopes, functions and lines from every compiler, version and
 // layout of DWARF.
+#include "diff/types.h"
 #include "elf/dies.h"
 #include "elf/dwarf_info.h"
+#include "elf/type_fields.h"
 #include "tests/unit/compile.h"
 
 static const char c_text[] =
@@ -222,6 +224,25 @@ START_TEST(without_debug_information)
 }
 END_TEST
 
+// Damaged debug information may say anything, but the comparison has to end.
+static void compare_types_with(const struct dwarf_names *bad,
+			       const struct dwarf_names *good)
+{
+	_cleanup_(types_freep) struct types *t = NULL;
+	_cleanup_(type_report_deinit) struct type_report r = {};
+	struct type_difference d;
+
+	ck_assert_ptr_null(types_begin(bad, good, &t));
+	ck_assert_ptr_null(types_report(t, &r));
+	vec_for_each(v, &bad->vars) {
+		_cleanup_(type_fields_deinit) struct type_fields f = {};
+
+		ck_assert_ptr_null(types_pair(t, v->die, v->die, &d));
+		ck_assert_ptr_null(
+			type_fields(bad, v->die, v->size < 4096 ? v->size : 4096, &f));
+	}
+}
+
 // Whatever stands in the sections, reading ends: with a result or with an error.
 START_TEST(damaged_sections)
 {
@@ -230,6 +251,9 @@ START_TEST(damaged_sections)
 	static const char *const names[] = {".debug_info", ".debug_abbrev", ".debug_line",
 					    ".debug_rnglists"};
 	unsigned state = 12345, failed = 0;
+	_cleanup_(dwarf_names_deinit) struct dwarf_names good = {};
+
+	ck_assert_ptr_null(dwarf_names_read(m, &good));
 
 	for (int round = 0; round < 300; round++) {
 		_cleanup_(module_closep) struct module *bad = NULL;
@@ -253,6 +277,8 @@ START_TEST(damaged_sections)
 			failed++;
 			ck_assert(e->kind == ERR_CORRUPT || e->kind == ERR_UNSUPPORTED);
 			err_free(e);
+		} else {
+			compare_types_with(&n, &good);
 		}
 	}
 	ck_assert_uint_gt(failed, 0);
