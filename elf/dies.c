@@ -104,8 +104,8 @@ struct err *dies_read(const struct module *m, struct dies **ret)
 		gather_sources(m->dwarf, d);
 		e = dies_scan(d);
 		if (e)
-			return err_with(err_wrap(e, "%s", m->path), "corrupt-elf",
-					m->path);
+			return e->kind == ERR_CORRUPT ? err_with(e, "corrupt-elf", m->path)
+						      : e;
 	}
 	TRY(index_pages(d));
 	*ret = take_ptr(d);

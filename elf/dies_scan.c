@@ -25,8 +25,9 @@ static struct err *find_table(struct scan *s, const struct die_unit *u, uint64_t
 	size_t lo = 0, hi = s->tables.n;
 	struct err *e;
 
-	// Units of one source have one shape in practice; another shape gets its own key.
-	off = off * 4 + (u->offset_size == 8) * 2 + (u->version < 3);
+	// The same bytes mean another table for a unit of another shape or file.
+	off = off * 8 + (u->source == 2) * 4 + (u->offset_size == 8) * 2 +
+	      (u->version < 3);
 	if (s->last_table < s->tables.n && s->tables.v[s->last_table].off == off) {
 		*ret = &s->tables.v[s->last_table];
 		return NULL;
@@ -40,7 +41,7 @@ static struct err *find_table(struct scan *s, const struct die_unit *u, uint64_t
 			hi = mid;
 	}
 	if (lo == s->tables.n || s->tables.v[lo].off != off) {
-		e = abbrev_table_read(s->d->sources[u->source].abbrev, off / 4, u, &t);
+		e = abbrev_table_read(s->d->sources[u->source].abbrev, off / 8, u, &t);
 		if (!e)
 			e = vec_reserve(&s->tables, 1);
 		if (e) {

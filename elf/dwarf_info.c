@@ -41,8 +41,13 @@ static const char *unit_path(const struct die_unit *u)
 	return tail;
 }
 
-static const char *unit_name(struct names_build *b, const struct die *e)
+// Units that dwz made have no name; what they declare belongs to the unit that uses it.
+static const char *unit_name(struct names_build *b, const struct die *user)
 {
+	const struct die *e = declared_die(b->d, user);
+
+	if (!b->d->units.v[e->unit].name)
+		e = user;
 	if (!b->unit_names[e->unit])
 		b->unit_names[e->unit] = unit_path(&b->d->units.v[e->unit]);
 	return b->unit_names[e->unit];
@@ -69,7 +74,7 @@ static struct err *add_var(struct names_build *b, const struct die *e)
 	struct dwarf_var v = {
 		.addr = e->value,
 		.name = o->name,
-		.cu = unit_name(b, declared_die(d, e)),
+		.cu = unit_name(b, e),
 		.scope = variable_scope(d, b->ordinals, e, arena),
 		.die = type,
 		.type_name = type ? type_name(d, type, arena) : "?",
@@ -89,7 +94,7 @@ static struct err *add_func(struct names_build *b, const struct die *e)
 	struct dwarf_func f = {
 		.addr = e->value,
 		.name = function_name(b->d, e),
-		.cu = unit_name(b, decl),
+		.cu = unit_name(b, e),
 		.decl_file = dies_file(b->d, decl),
 		.decl_line = decl->decl_line > INT32_MAX ? 0 : (int)decl->decl_line,
 	};

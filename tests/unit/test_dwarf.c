@@ -224,6 +224,44 @@ START_TEST(without_debug_information)
 }
 END_TEST
 
+// Debian's debug files: partial units, and a supplementary file that several programs share.
+START_TEST(compressed_by_dwz)
+{
+	_cleanup_(module_closep) struct module *before =
+		compile_module(&dir, "one", "gcc -g -O2", "a.c", c_text);
+	_cleanup_(module_closep) struct module *other =
+		compile_module(&dir, "two", "gcc -g -O2", "a.c", c_text);
+	_cleanup_(module_closep) struct module *after = NULL;
+	_cleanup_(dwarf_names_deinit) struct dwarf_names a = {}, b = {};
+	char path[256];
+
+	if (system("command -v dwz >/dev/null")) {
+		fprintf(stderr, "skipped: dwz is not installed\n");
+		return;
+	}
+	compile_run("cd %s && cp two/a.out three && cp one/a.out four && "
+		    "dwz -m shared three four",
+		    dir.path);
+	snprintf(path, sizeof(path), "%s/four", dir.path);
+	ck_assert_ptr_null(module_open(path, NULL, &after));
+	ck_assert_ptr_nonnull(dwarf_getalt(after->dwarf));
+	ck_assert_ptr_null(dwarf_names_read(before, &a));
+	ck_assert_ptr_null(dwarf_names_read(after, &b));
+	ck_assert_uint_eq(a.vars.n, b.vars.n);
+	ck_assert_uint_eq(a.funcs.n, b.funcs.n);
+	for (size_t i = 0; i < a.vars.n; i++) {
+		ck_assert_str_eq(a.vars.v[i].scope, b.vars.v[i].scope);
+		ck_assert_str_eq(a.vars.v[i].cu, b.vars.v[i].cu);
+		ck_assert_str_eq(a.vars.v[i].type_name, b.vars.v[i].type_name);
+		ck_assert_uint_eq(a.vars.v[i].size, b.vars.v[i].size);
+	}
+	for (size_t i = 0; i < a.funcs.n; i++) {
+		ck_assert_str_eq(a.funcs.v[i].name, b.funcs.v[i].name);
+		ck_assert_str_eq(a.funcs.v[i].cu, b.funcs.v[i].cu);
+	}
+}
+END_TEST
+
 // Damaged debug information may say anything, but the comparison has to end.
 static void compare_types_with(const struct dwarf_names *bad,
 			       const struct dwarf_names *good)
@@ -295,6 +333,7 @@ int main(void)
 	tcase_add_loop_test(t, names_of_c, 0, N_COMPILERS);
 	tcase_add_loop_test(t, names_of_cxx, 0, (int)ARRAY_SIZE(cxx_compilers));
 	tcase_add_test(t, unit_names_do_not_depend_on_the_folder);
+	tcase_add_test(t, compressed_by_dwz);
 	tcase_add_test(t, without_debug_information);
 	tcase_add_loop_test(t, damaged_sections, 0, 3);
 	suite_add_tcase(s, t);
