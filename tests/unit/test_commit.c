@@ -45,7 +45,7 @@ __attribute__((noreturn)) static void *looper(void *arg)
 	unsigned i = (unsigned)(uintptr_t)arg;
 
 	for (;; mine->rounds[i]++) {
-		if (loop_enter(5000))
+		if (loop_enter(40000))
 			mine->bad[i] = 1;
 		nap_us(100);
 	}
@@ -181,6 +181,17 @@ static struct err *prepare(struct commit *c, pid_t pid)
 }
 
 static bool want_undo;
+static unsigned kill_after_ns; // in the critical stop; 0: not
+
+static void arm_kill(void)
+{
+	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+	struct itimerspec when = {.it_value.tv_nsec = kill_after_ns};
+	timer_t timer;
+
+	if (kill_after_ns && !timer_create(CLOCK_MONOTONIC, &ev, &timer))
+		timer_settime(timer, 0, &when, NULL);
+}
 
 static struct err *in_stop(struct target *t, struct process *p, struct commit *c,
 			   uint64_t from)
@@ -192,6 +203,7 @@ static struct err *in_stop(struct target *t, struct process *p, struct commit *c
 	TRY(add_patches(c, from, loop));
 	TRY(move_threads(c, p, loop));
 	TRY(commit_execute(c));
+	t->shared->stats[8] = monotonic_ns() - t->shared->stats[7];
 	commit_times(c, &times);
 	t->shared->stats[1] = times.log;
 	t->shared->stats[2] = times.gates;
@@ -209,9 +221,13 @@ static struct err *commit_once(struct target *t, struct process *p, struct helpe
 	(void)h;
 	TRY(prepare(c, p->pid));
 	TRY(mem_read(p->pid, (taddr_t)(uintptr_t)&generation, &from, 8));
+	arm_kill();
+	t->shared->stats[7] = monotonic_ns();
+	t->shared->stats[8] = t->shared->stats[9] = 0;
 	TRY(process_freeze(p, monotonic_ns() + 1000000000, &first));
 	struct err *e = in_stop(t, p, c, from);
 	struct err *thawed = process_thaw(p, &last);
+	t->shared->stats[9] = monotonic_ns() - t->shared->stats[7];
 	t->shared->stats[0] = last - first;
 	struct err *finished = commit_finish(c);
 	if (!e)
@@ -384,6 +400,41 @@ START_TEST(killed_at_random)
 	if (getenv("MOLT_TEST_VERBOSE"))
 		fprintf(stderr, "%u killed of %u, %u committed, a run takes %llu us\n",
 			killed, n, committed, (unsigned long long)took);
+	victim_end(&t);
+}
+END_TEST
+
+START_TEST(killed_in_the_stop)
+{
+	unsigned n = env_number("MOLT_TEST_KILLS", 40), committed = 0, killed = 0;
+	unsigned between = 0, range;
+	struct target t;
+
+	started(&t);
+	ck_assert_int_eq(run(&t, NULL, 0), 0);
+	range = (unsigned)(t.shared->stats[9] * 11 / 10);
+	srand((unsigned)monotonic_ns());
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t before = peek(&t, &generation);
+
+		want_undo = i % 4 == 3;
+		kill_after_ns = 1 + (unsigned)rand() % range;
+		killed += WIFSIGNALED(run(&t, NULL, 0));
+		victim_check(&t);
+		committed += peek(&t, &generation) == before + 1;
+		between += t.shared->stats[8] && !t.shared->stats[9];
+		want_undo = false;
+		kill_after_ns = 0;
+		if (i % 4 == 3) {
+			ck_assert_int_eq(run(&t, NULL, 0), 0);
+			ck_assert_uint_eq(t.shared->stats[6], 0);
+			victim_check(&t);
+			victim_check_clean(&t);
+		}
+	}
+	if (getenv("MOLT_TEST_VERBOSE"))
+		fprintf(stderr, "in the stop: %u killed of %u, %u committed, %u of them stopped\n",
+			killed, n, committed, between);
 	victim_end(&t);
 }
 END_TEST
@@ -568,6 +619,7 @@ int main(void)
 	tcase_add_test(t, faults_that_fail);
 	tcase_add_test(t, faults_that_kill);
 	tcase_add_test(t, killed_at_random);
+	tcase_add_test(t, killed_in_the_stop);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
