@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "process/commit_impl.h"
@@ -14,7 +15,7 @@ enum {
 	MAX_AREA = 256 << 20,
 	MAX_ITEMS = 1 << 22,
 };
-static const uint64_t FREEZE_NS = 1000000000;
+static const uint64_t FREEZE_NS = 1000000000, RUN_NS = 200000000;
 static const uint64_t PAGE = PAYLOAD_PAGE;
 
 struct leftover {
@@ -173,14 +174,121 @@ static bool unfinished(const struct process *p, const struct leftover *l)
 	       (h.decision == COMMIT_UNDOING && !h.undone);
 }
 
-static struct err *inspect(struct process *p, leftover_list *list)
+static void regs_from(struct thread *t, const struct thread_state_rec *s)
 {
-	struct err *e = NULL;
+	struct user_regs_struct *r = &t->regs;
 
+	r->r15 = s->r15, r->r14 = s->r14, r->r13 = s->r13, r->r12 = s->r12;
+	r->r11 = s->r11, r->r10 = s->r10, r->r9 = s->r9, r->r8 = s->r8;
+	r->rax = s->rax, r->rbx = s->rbx, r->rcx = s->rcx, r->rdx = s->rdx;
+	r->rsi = s->rsi, r->rdi = s->rdi, r->rbp = s->rbp, r->rsp = s->rsp;
+	r->rip = s->rip, r->eflags = s->flags;
+	r->orig_rax = ~0ull;
+	t->sigmask = s->sigmask;
+	t->regs_dirty = t->mask_dirty = true;
+}
+
+static struct err *put_word(const struct process *p, const struct leftover *l, size_t off,
+			    uint32_t value)
+{
+	return mem_write(p->pid, l->area.addr + PAGE + off, &value, sizeof(value));
+}
+
+// With all threads stopped: what their gates would have done first. *decided: they go the new way.
+static struct err *finish_log(struct process *p, struct helper *h,
+			      const struct leftover *l, bool *decided)
+{
+	struct commit_header head;
+	uint64_t result;
+
+	TRY(mem_read(p->pid, l->area.addr + PAGE, &head, sizeof(head)));
+	*decided = head.decision == COMMIT_DECIDED;
+	if (head.decision == COMMIT_UNDECIDED)
+		return put_word(p, l, CH_DECISION, COMMIT_ABORTED);
+	// Nobody is inside, so that a lock that was taken is that of a helper thread that ended.
+	if (head.decision == COMMIT_DECIDED && !head.done) {
+		TRY(put_word(p, l, CH_LOCK, 0));
+		return helper_call(h, l->area.addr + payload_commit_redo, 0, RUN_NS,
+				   &result);
+	}
+	if (head.decision == COMMIT_UNDOING && !head.undone) {
+		TRY(put_word(p, l, CH_UNLOCK, 0));
+		return helper_call(h, l->area.addr + payload_commit_undo, 0, RUN_NS,
+				   &result);
+	}
+	return NULL;
+}
+
+static bool at_entry(const struct leftover *l, const struct thread *t)
+{
+	return t->regs.rip == l->area.addr + payload_commit_gate;
+}
+
+static bool same_code(const struct process *p, const struct leftover *l)
+{
+	uint8_t code[PAYLOAD_PAGE];
+	size_t len = (size_t)(payload_commit_end - payload_commit);
+	struct err *e = mem_read(p->pid, l->area.addr, code, len);
+
+	if (e) {
+		err_free(e);
+		return false;
+	}
+	return !memcmp(code, payload_commit, len);
+}
+
+// Threads that stand in front of their gate since the tool died (the process is in a job-control stop):
+// where they really are must not stay hidden from what comes next.
+static struct err *pass_gates(struct process *p, struct helper *h,
+			      const struct leftover *l)
+{
+	bool any = false, decided = false;
+
+	vec_for_each(t, &p->threads)
+		any |= t->state == THREAD_STOPPED && at_entry(l, t);
+	if (!any)
+		return NULL;
+	TRY(finish_log(p, h, l, &decided));
+	vec_for_each(t, &p->threads) {
+		struct commit_record r;
+
+		if (t->state != THREAD_STOPPED || !at_entry(l, t))
+			continue;
+		TRY(mem_read(p->pid, t->regs.r15, &r, sizeof(r)));
+		if (r.tid != t->tid)
+			return err_new(ERR_CORRUPT, "thread %d has the gate of thread %d",
+				       t->tid, r.tid);
+		regs_from(t, decided ? &r.new_state : &r.old_state);
+	}
+	return NULL;
+}
+
+// Whether a thread is on its way through the gate: it is out in a moment.
+static bool passing(const struct process *p, const struct leftover *l)
+{
+	bool same = same_code(p, l);
+
+	vec_for_each(t, &p->threads)
+		if (t->state == THREAD_STOPPED && t->regs.rip - l->area.addr < PAGE &&
+		    !(same && at_entry(l, t)))
+			return true;
+	return false;
+}
+
+static struct err *inspect(struct process *p, struct helper *h, leftover_list *list,
+			   bool *again)
+{
+	*again = false;
+	vec_for_each(l, list)
+		*again |= !l->is_gates && passing(p, l);
+	if (*again)
+		return NULL;
 	vec_for_each(l, list) {
-		if (l->is_gates && l->gates.used && !e) {
+		if (!l->is_gates) {
+			TRY(pass_gates(p, h, l));
+		} else if (l->gates.used) {
 			l->gates.head = &l->gate_head;
-			e = gates_withdraw(&l->gates);
+			TRY(gates_withdraw(&l->gates));
 		}
 	}
 	vec_for_each(l, list) {
@@ -189,7 +297,34 @@ static struct err *inspect(struct process *p, leftover_list *list)
 				l->keep = true;
 		l->keep |= unfinished(p, l);
 	}
-	return e;
+	return NULL;
+}
+
+// Stops the process, takes its threads out of what is left over, and lets it go on.
+static struct err *settle_threads(struct process *p, struct helper *h, leftover_list *list)
+{
+	uint64_t deadline = monotonic_ns() + FREEZE_NS;
+	const struct timespec nap = {.tv_nsec = 2000000};
+	struct err *e, *thawed;
+	bool again;
+
+	for (;;) {
+		TRY(process_freeze(p, deadline, NULL));
+		e = inspect(p, h, list, &again);
+		thawed = process_thaw(p, NULL);
+		if (e) {
+			err_free(thawed);
+			return e;
+		}
+		if (thawed || !again)
+			return thawed;
+		if (monotonic_ns() >= deadline)
+			return err_with(err_new(ERR_BUSY,
+						"a thread stays in the gate of an "
+						"earlier commit"),
+					"busy", p->comm);
+		nanosleep(&nap, NULL);
+	}
 }
 
 static struct err *clear(struct process *p, struct helper *h, const struct leftover *l)
@@ -214,19 +349,13 @@ struct err *commit_recover(struct process *p, struct helper *h,
 			   struct commit_leftover *ret)
 {
 	_cleanup_(leftover_list_deinit) leftover_list list = {0};
-	struct err *e, *thawed;
+	struct err *e;
 
 	*ret = (struct commit_leftover){0};
 	TRY(find(p, &list));
 	if (!list.n)
 		return NULL;
-	TRY(process_freeze(p, monotonic_ns() + FREEZE_NS, NULL));
-	e = inspect(p, &list);
-	thawed = process_thaw(p, NULL);
-	if (e)
-		err_free(thawed);
-	else
-		e = thawed;
+	e = settle_threads(p, h, &list);
 	vec_for_each(l, &list) {
 		if (!e)
 			e = clear(p, h, l);

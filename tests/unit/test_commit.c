@@ -439,6 +439,35 @@ START_TEST(killed_in_the_stop)
 }
 END_TEST
 
+// A process in a job-control stop stays in the gates of a tool that died, until the next tool comes.
+START_TEST(killed_while_the_process_is_stopped)
+{
+	static const char *const faults[] = {
+		"kill:before-verify",  "kill:in-gates",	  "kill:after-gates-set",
+		"kill:after-decision", "kill:after-redo", "kill:before-finish",
+	};
+	struct target t;
+
+	started(&t);
+	for (unsigned i = 0; i < ARRAY_SIZE(faults); i++) {
+		uint64_t before = peek(&t, &generation), after;
+
+		kill(t.pid, SIGSTOP);
+		waitpid(t.pid, NULL, WUNTRACED);
+		ck_assert(WIFSIGNALED(run(&t, faults[i], 0)));
+		nap_us(2000);
+		ck_assert_msg(run(&t, NULL, 0) == 0, "after %s", faults[i]);
+		ck_assert_uint_eq(t.shared->stats[6], 0);
+		after = peek(&t, &generation);
+		ck_assert_uint_eq(after, before + 1 + (i >= 3));
+		kill(t.pid, SIGCONT);
+		victim_check(&t);
+		victim_check_clean(&t);
+	}
+	victim_end(&t);
+}
+END_TEST
+
 static struct err *mismatch_tool(struct target *t, struct process *p, struct helper *h)
 {
 	_cleanup_(commit_freep) struct commit *c = NULL;
@@ -618,6 +647,7 @@ int main(void)
 	tcase_add_test(t, thousands_of_patches);
 	tcase_add_test(t, faults_that_fail);
 	tcase_add_test(t, faults_that_kill);
+	tcase_add_test(t, killed_while_the_process_is_stopped);
 	tcase_add_test(t, killed_at_random);
 	tcase_add_test(t, killed_in_the_stop);
 	suite_add_tcase(s, t);
