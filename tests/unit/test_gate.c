@@ -171,6 +171,35 @@ GATED static unsigned handler_part(unsigned i)
 	return 42;
 }
 
+// The child has the parent's gates on its stack and shares their slots.
+GATED static unsigned forks(unsigned i, pid_t *child)
+{
+	ENTER(i, 0);
+	work(20000);
+	*child = fork();
+	work(20000);
+	LEAVE(i, 0);
+	return 43;
+}
+
+__attribute__((noreturn)) static void *forker(void *arg)
+{
+	unsigned i = (unsigned)(uintptr_t)arg;
+
+	for (;; mine->rounds[i]++) {
+		pid_t child;
+		int status;
+		unsigned n = forks(i, &child);
+
+		if (!child)
+			_exit(n == 43 ? 44 : 1);
+		if (n != 43 || waitpid(child, &status, 0) != child ||
+		    !WIFEXITED(status) || WEXITSTATUS(status) != 44)
+			mine->bad[i] = (uint64_t)status | 1ull << 32;
+		nap_us(1000);
+	}
+}
+
 static void on_alarm(int sig)
 {
 	int saved = errno;
@@ -182,11 +211,12 @@ static void on_alarm(int sig)
 	errno = saved;
 }
 
-enum { GATE_THREADS = 5 }; // and short-lived ones
+enum { GATE_THREADS = 6 }; // and short-lived ones
 
 static void gate_victim(struct shared *s)
 {
-	void *(*const bodies[])(void *) = {NULL, values, recursion, jumper, maker};
+	void *(*const bodies[])(void *) = {NULL,   values, recursion,
+					   jumper, maker,  forker};
 	struct itimerval every = {.it_interval = {.tv_usec = 2000},
 				  .it_value = {.tv_usec = 2000}};
 	sigset_t alarms;
