@@ -12,6 +12,7 @@
 enum {
 	MAX_PATCHES = 1 << 20,
 	MAX_THREADS = 1 << 16,
+	MAX_RANGES = 1 << 15, // the kernel's default limit of mappings is 65530
 	SPARE_RANGES = 64,
 	SPARE_THREADS = 16, // that the target makes until it is stopped
 };
@@ -89,7 +90,7 @@ struct err *commit_create(struct process *p, struct helper *h, taddr_t near,
 	c->p = p;
 	c->h = h;
 	c->max_patches = max_patches;
-	c->max_ranges = 4 * max_patches + SPARE_RANGES;
+	c->max_ranges = MIN(2 * max_patches, (size_t)MAX_RANGES) + SPARE_RANGES;
 	c->max_threads = max_threads + SPARE_THREADS;
 	TRY(allocate(c));
 	e = map_area(c, near);

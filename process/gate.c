@@ -179,7 +179,7 @@ static unsigned look(const struct gates *g, bool *waiting)
 	return held;
 }
 
-struct err *gates_wait(struct gates *g, uint64_t deadline, unsigned *reached)
+static struct err *wait(struct gates *g, bool any, uint64_t deadline, unsigned *reached)
 {
 	for (;;) {
 		uint32_t seen = __atomic_load_n(&g->head->arrivals, __ATOMIC_ACQUIRE);
@@ -189,7 +189,7 @@ struct err *gates_wait(struct gates *g, uint64_t deadline, unsigned *reached)
 
 		renew_lease(g);
 		*reached = look(g, &waiting);
-		if (!waiting || now >= deadline)
+		if (!waiting || (any && *reached) || now >= deadline)
 			return *reached ? fault_point("gates-reached") : NULL;
 		if (!process_alive(g->p))
 			return err_new(ERR_LOST, "process %d (%s) has ended", g->p->pid,
@@ -198,6 +198,16 @@ struct err *gates_wait(struct gates *g, uint64_t deadline, unsigned *reached)
 			.tv_nsec = (long)MIN(deadline - now, GATE_LEASE_MS * MS / 2)};
 		syscall(SYS_futex, &g->head->arrivals, FUTEX_WAIT, seen, &slice, NULL, 0);
 	}
+}
+
+struct err *gates_wait(struct gates *g, uint64_t deadline, unsigned *reached)
+{
+	return wait(g, false, deadline, reached);
+}
+
+struct err *gates_wait_any(struct gates *g, uint64_t deadline, unsigned *reached)
+{
+	return wait(g, true, deadline, reached);
 }
 
 // How many saved words are on the stack at an offset of the common code.

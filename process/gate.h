@@ -33,6 +33,9 @@ struct err *gates_plant(struct gates *g, pid_t tid, taddr_t slot) must_check;
 // the others can be held, until that last one has come; or until the deadline. *reached counts threads held
 // now. Threads whose frame is left by longjmp never come: look again each 0.2-0.5 s.
 struct err *gates_wait(struct gates *g, uint64_t deadline, unsigned *reached) must_check;
+// Waits until any gate is reached (a moment named by the user), or until the deadline.
+struct err *gates_wait_any(struct gates *g, uint64_t deadline, unsigned *reached)
+	must_check;
 // The real return address behind a gate's address, 0 when addr is no gate. For unwinding.
 taddr_t gates_real(const struct gates *g, taddr_t addr);
 // True when the stopped thread is inside gate code: then *regs are all registers that it will have when it

@@ -280,7 +280,8 @@ static struct err *gate_tool(struct target *t, struct process *p, struct helper 
 		}
 		TRY(thawed);
 		if (round < 7)
-			TRY(gates_wait(g, monotonic_ns() + 20000000, &reached));
+			TRY((round % 2 ? gates_wait : gates_wait_any)(
+				g, monotonic_ns() + 20000000, &reached));
 		t->shared->stats[2] += reached;
 	}
 	return NULL;

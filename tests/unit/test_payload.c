@@ -309,19 +309,19 @@ static void gate_rounds(unsigned decision, unsigned rounds)
 
 START_TEST(gate_undecided_goes_back)
 {
-	gate_rounds(COMMIT_UNDECIDED, 100);
+	gate_rounds(COMMIT_UNDECIDED, 20);
 }
 END_TEST
 
 START_TEST(gate_decided_goes_on)
 {
-	gate_rounds(COMMIT_DECIDED, 100);
+	gate_rounds(COMMIT_DECIDED, 20);
 }
 END_TEST
 
 START_TEST(gate_undoing_goes_back)
 {
-	gate_rounds(COMMIT_UNDOING, 30);
+	gate_rounds(COMMIT_UNDOING, 10);
 }
 END_TEST
 
