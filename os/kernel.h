@@ -26,6 +26,8 @@ struct uapi_sched_attr { // sched_setattr(2), 3.14; glibc has it since 2.41
 	uint64_t runtime, deadline, period;
 };
 
+enum { UAPI_SCHED_FLAG_RESET_ON_FORK = 1 };
+
 struct uapi_rseq_configuration { // PTRACE_GET_RSEQ_CONFIGURATION, 5.13
 	uint64_t pointer;
 	uint32_t size, signature, flags, pad;

@@ -45,6 +45,7 @@ static struct err *lost(struct helper *h)
 		wait_stop(h->tid, monotonic_ns() + EXIT_NS);
 		wait_reap(h->tid);
 		h->process->impl->helper = 0;
+		h->process->impl->helper_area = 0;
 		h->tid = 0;
 	}
 	return err_new(ERR_LOST, "the helper thread in process %d (%s) has ended",
@@ -305,8 +306,8 @@ struct err *helper_memfd(struct helper *h, const char *name, int *rfd, int *fd)
 {
 	char path[64];
 
-	TRY(mem_write(h->process->pid, h->area + HELPER_PAGE, name, strlen(name) + 1));
-	TRY(helper_memfd_at(h, h->area + HELPER_PAGE, rfd));
+	TRY(mem_write(h->process->pid, h->area + HELPER_SCRATCH, name, strlen(name) + 1));
+	TRY(helper_memfd_at(h, h->area + HELPER_SCRATCH, rfd));
 	snprintf(path, sizeof(path), "fd/%d", *rfd);
 	*fd = os_proc_open(h->process->pid, h->tid, path, O_RDWR);
 	if (*fd >= 0)

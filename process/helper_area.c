@@ -92,9 +92,10 @@ static struct err *move_to_area(struct helper *h)
 	int64_t r;
 
 	h->syscall_at = h->area + helper_syscall_offset;
-	TRY(mem_write(h->process->pid, h->area + HELPER_PAGE, name, sizeof(name)));
+	h->process->impl->helper_area = h->area;
+	TRY(mem_write(h->process->pid, h->area + HELPER_SCRATCH, name, sizeof(name)));
 	TRY(helper_syscall(h, SYS_prctl,
-			   (uint64_t[6]){PR_SET_NAME, h->area + HELPER_PAGE}, &r));
+			   (uint64_t[6]){PR_SET_NAME, h->area + HELPER_SCRATCH}, &r));
 	return helper_clear_slack(h);
 }
 
@@ -134,6 +135,7 @@ struct err *helper_leave_area(struct helper *h)
 {
 	int64_t r;
 
+	h->process->impl->helper_area = 0;
 	TRY(helper_take_slack(h));
 	TRY(mem_poke(h->process->pid, h->slack, bootstrap_start, h->slack_size));
 	h->syscall_at = h->slack + bootstrap_syscall_offset;

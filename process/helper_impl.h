@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "arch/x86_64/bootstrap.h"
 #include "os/ptrace.h"
 #include "process/helper.h"
 
@@ -19,7 +20,7 @@ struct helper {
 	bool broken; // a called function did not come back: it may hold locks
 	struct user_regs_struct regs; // what its registers are based on
 	taddr_t syscall_at;	      // `syscall; exit`
-	taddr_t area;		      // code page, then the stack; 0 until it is mapped
+	taddr_t area;		      // code page, table, stack; 0 until it is mapped
 	taddr_t slack;		      // where the bootstrap stub stands, or stood
 	size_t slack_size;
 	uint8_t *slack_bytes; // what was there before; NULL when the stub is not there
@@ -27,9 +28,11 @@ struct helper {
 };
 
 enum {
-	HELPER_PAGE = 4096,
+	HELPER_PAGE = HELPER_TABLE,
+	HELPER_SCRATCH = HELPER_TABLE +
+			 HELPER_TABLE_SIZE, // bottom of the stack: strings for system calls
 	HELPER_STACK = 256 * 1024,
-	HELPER_AREA = HELPER_PAGE + HELPER_STACK
+	HELPER_AREA = HELPER_SCRATCH + HELPER_STACK,
 };
 
 #define HELPER_NAME "molt-helper" // of the thread and of the memory file of its area

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <linux/ptrace.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -12,7 +11,6 @@
 
 #include "os/proc.h"
 #include "os/ptrace.h"
-#include "os/sched.h"
 #include "process/thread.h"
 #include "process/wait.h"
 #include "util/cleanup.h"
@@ -23,7 +21,6 @@ static const uint64_t STRAY_NS = 50000000; // for a task that attached by itself
 static const uint64_t LEFT_OVER_NS =
 	20000000; // for a thread that did not stop in a failed freeze
 static const uint64_t VFORK_NAP_NS = 500000;
-enum { FIFO_PRIORITY = 10 };
 
 // Both lists are in the order of creation, nearly: the search goes on where the last one ended.
 static bool listed(const pid_t *tids, size_t n, pid_t tid, size_t *cursor)
@@ -243,10 +240,12 @@ static struct err *freeze(struct process *p, uint64_t deadline, uint64_t *first_
 	TRY(threads_refresh(p));
 	TRY(let_vfork_end(p, deadline));
 	TRY(seize_all(p));
+	boost_threads(p);
 	*first_stop = monotonic_ns();
 	interrupt_from(p, 0);
-	TRY(collect_all(p, deadline));
-	return check_frozen(p);
+	struct err *e = collect_all(p, deadline);
+	unboost_threads(p);
+	return e ? e : check_frozen(p);
 }
 
 struct err *process_freeze(struct process *p, uint64_t deadline, uint64_t *first_stop)
@@ -290,32 +289,6 @@ bool process_alive(const struct process *p)
 			return true;
 	}
 	return false;
-}
-
-void process_boost(struct process *p)
-{
-	struct process_impl *impl = p->impl;
-	struct uapi_sched_attr fifo = {
-		.size = sizeof(fifo), .policy = SCHED_FIFO, .priority = FIFO_PRIORITY};
-
-	if (impl->boosted || os_sched_get(0, &impl->own_policy) < 0 ||
-	    impl->own_policy.policy != SCHED_OTHER)
-		return;
-	impl->boosted = os_sched_set(0, &fifo) == 0;
-	if (impl->boosted && impl->helper)
-		os_sched_set(impl->helper, &fifo);
-}
-
-void process_unboost(struct process *p)
-{
-	struct process_impl *impl = p->impl;
-
-	if (!impl->boosted)
-		return;
-	impl->boosted = false;
-	if (impl->helper)
-		os_sched_set(impl->helper, &impl->own_policy);
-	os_sched_set(0, &impl->own_policy);
 }
 
 void process_close(struct process *p)

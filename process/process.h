@@ -103,9 +103,9 @@ void process_closep(struct process **p);
 
 bool process_alive(const struct process *p);
 
-// Raises the tool (and the helper thread) to SCHED_FIFO for the critical stop; a no-op
-// without permission. process_unboost puts their own policy back. The target's threads
-// keep theirs: a tool that dies could not put it back.
+// Raises the tool and the helper thread to SCHED_FIFO for the critical stop, and, when there is a helper, the
+// target's threads within each process_freeze; a no-op without permission. Each one's own policy comes back: the
+// tool's by process_unboost, the threads' as soon as they stand, also when the tool dies.
 void process_boost(struct process *p);
 void process_unboost(struct process *p);
 

@@ -6,13 +6,18 @@
 #include "process/process.h"
 
 struct process_impl {
-	bool own_child;	   // the tool is its parent: the caller reaps it
-	pid_t helper;	   // 0 when there is none
-	VEC(pid_t) strays; // processes (not threads) that attached by themselves
-	bool replaced;	   // it called exec while it was traced
-	bool boosted;
-	struct uapi_sched_attr own_policy;
+	bool own_child;	     // the tool is its parent: the caller reaps it
+	pid_t helper;	     // 0 when there is none
+	taddr_t helper_area; // of the helper when it runs there, else 0
+	VEC(pid_t) strays;   // processes (not threads) that attached by themselves
+	bool replaced;	     // it called exec while it was traced
+	struct boost *boost; // NULL when nothing is raised
 };
+
+// Within a freeze, when process_boost is in force: raises the threads until they stand, and puts their own
+// policy back.
+void boost_threads(struct process *p);
+void unboost_threads(struct process *p);
 
 // The error of a thread that is no longer there.
 struct err *thread_gone(const struct process *p, pid_t tid) must_check;

@@ -7,6 +7,7 @@
 #define SYS_rt_sigprocmask 14
 #define SYS_clone	   56
 #define SYS_exit	   60
+#define SYS_sched_setattr  314
 #define SIG_SETMASK	   2
 #define CLONE_VM	   0x100
 #define CLONE_SIGHAND	   0x800
@@ -67,12 +68,27 @@ bootstrap_start:
 bootstrap_end:
 
 	.balign 16
+	.set .Ltable, .Lhelper_syscall + HELPER_TABLE
 	.globl helper_page_start, helper_page_end
 	.hidden helper_page_start, helper_page_end
 helper_page_start:
 .Lhelper_syscall:
 	syscall
 .Lhelper_exit:
+	mov .Ltable(%rip), %r12
+	lea .Ltable + 8(%rip), %rbx
+.Lput_back:
+	test %r12, %r12
+	jz .Lhelper_end
+	mov (%rbx), %edi
+	lea 8(%rbx), %rsi
+	xor %edx, %edx
+	mov $SYS_sched_setattr, %eax
+	syscall
+	add $HELPER_TABLE_ENTRY, %rbx
+	dec %r12
+	jmp .Lput_back
+.Lhelper_end:
 	mov $SYS_exit, %eax
 	xor %edi, %edi
 	syscall

@@ -22,6 +22,12 @@
 
 #define HELPER_MARK 39 // getpid: the system call by which a called function comes back
 
+// Behind the helper's page: the threads whose scheduling it puts back when it ends without the
+// tool. A count of 8 bytes, then entries: thread id in 8 bytes, struct sched_attr.
+#define HELPER_TABLE 4096
+#define HELPER_TABLE_SIZE 65536
+#define HELPER_TABLE_ENTRY 56
+
 #ifndef __ASSEMBLER__
 
 #include <stdint.h>

@@ -3,6 +3,7 @@
 // one. The target never notices.
 #include <check.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -53,7 +54,7 @@ long __wrap_syscall(long nr, ...)
 	for (int i = 0; i < 6; i++)
 		a[i] = va_arg(ap, long);
 	va_end(ap);
-	if (nr == SYS_ptrace)
+	if (nr == SYS_ptrace || nr == SYS_sched_setattr)
 		count_call();
 	return __real_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
@@ -81,11 +82,13 @@ static struct err *work(struct process *p, struct helper *h)
 	TRY(helper_mmap(h, 0, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
 			-1, 0, &at));
 	TRY(mem_poke(p->pid, at, plus_one, sizeof(plus_one)));
+	process_boost(p);
 	TRY(process_freeze(p, monotonic_ns() + 2000 * MS, NULL));
 	TRY(helper_call(h, at, 41, 1000 * MS, &got));
 	vec_for_each(t, &p->threads)
 		t->regs_dirty = t->mask_dirty = true;
 	TRY(process_thaw(p, NULL));
+	process_unboost(p);
 	TRY(helper_munmap(h, at, PAGE));
 	return got == 42 ? NULL : err_new(ERR_INTERNAL, "%lu", got);
 }
@@ -103,7 +106,7 @@ static struct err *tool(pid_t pid)
 	return NULL;
 }
 
-// Nobody traces it and no thread of the tool is left.
+// Nobody traces it, no thread of the tool is left and none is raised.
 static void check_free(pid_t pid, long n)
 {
 	for (int i = 0; i < 2000; i++) {
@@ -118,7 +121,8 @@ static void check_free(pid_t pid, long n)
 		for (size_t k = 0; k < count; k++) {
 			if (os_proc_read(pid, tids[k], "comm", &comm, &len) < 0)
 				continue;
-			tools += !strncmp(comm, "molt-helper", 11);
+			tools += !strncmp(comm, "molt-helper", 11) ||
+				 sched_getscheduler(tids[k]) & SCHED_FIFO;
 			free(comm);
 		}
 		free(tids);
