@@ -123,15 +123,30 @@ static struct err *check_text_of_file(const struct subject *s)
 	return NULL;
 }
 
+static const uint64_t fnv_start = 0xcbf29ce484222325, fnv_prime = 0x100000001b3;
+
+void program_id(const struct module *m, char ret[PROGRAM_ID_MAX])
+{
+	uint64_t h = fnv_start;
+
+	if (*m->build_id) {
+		snprintf(ret, PROGRAM_ID_MAX, "%s", m->build_id);
+		return;
+	}
+	for (size_t i = 0; i < m->map_size; i++)
+		h = (h ^ m->map[i]) * fnv_prime;
+	snprintf(ret, PROGRAM_ID_MAX, "fnv-%016lx", h);
+}
+
 uint64_t image_text_hash(const struct module *m, const uint8_t *buf, uint64_t span)
 {
-	uint64_t h = 0xcbf29ce484222325;
+	uint64_t h = fnv_start;
 
 	vec_for_each (seg, &m->segments) {
 		if (seg->type != PT_LOAD || !(seg->flags & PF_X))
 			continue;
 		for (uint64_t i = seg->addr; i < seg->addr + seg->filesz && i < span; i++)
-			h = (h ^ buf[i]) * 0x100000001b3;
+			h = (h ^ buf[i]) * fnv_prime;
 	}
 	return h;
 }
@@ -154,7 +169,7 @@ static struct err *check_text_of_record(const struct subject *s)
 
 static struct err *open_generation_zero(struct subject *s, const char *debug_dir)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], id[PROGRAM_ID_MAX];
 	struct record_image im = {0};
 
 	exe_path(s->process, path, sizeof(path));
@@ -163,7 +178,8 @@ static struct err *open_generation_zero(struct subject *s, const char *debug_dir
 	TRY(find_base(s, &im.base));
 	im.span = s->old->span;
 	im.path = strdup(s->process->exe);
-	im.build_id = strdup(s->old->build_id);
+	program_id(s->old, id);
+	im.build_id = strdup(id);
 	struct err *e = im.path && im.build_id ? vec_push(&s->record.images, im) : err_nomem();
 	if (e) {
 		free(im.path);
@@ -179,14 +195,16 @@ static struct err *open_generation_zero(struct subject *s, const char *debug_dir
 static struct err *open_recorded(struct subject *s, const char *debug_dir)
 {
 	const struct record_image *im = &s->record.images.v[s->record.images.n - 1];
-	char link[64];
+	char link[64], id[PROGRAM_ID_MAX];
 
 	snprintf(link, sizeof(link), "/proc/%d/exe", s->process->pid);
 	const char *paths[] = {im->path, link};
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
 		struct err *e = module_open(paths[i], debug_dir, &s->old);
 
-		if (!e && *im->build_id && !strcmp(s->old->build_id, im->build_id)) {
+		if (!e)
+			program_id(s->old, id);
+		if (!e && !strcmp(id, im->build_id)) {
 			TRY(subject_check_program(s->old, "running"));
 			return check_text_of_record(s);
 		}

@@ -30,6 +30,11 @@ struct err *subject_check_program(const struct module *m, const char *role) must
 // Hash of the executable segments of an image of `m` that lies in buf (buf[vaddr]).
 uint64_t image_text_hash(const struct module *m, const uint8_t *buf, uint64_t span);
 
+enum { PROGRAM_ID_MAX = 65 };
+
+// What identifies a program file: its build-id, or a hash of its bytes when it has none.
+void program_id(const struct module *m, char ret[PROGRAM_ID_MAX]);
+
 static inline taddr_t subject_base(const struct subject *s)
 {
 	return s->record.layout.base;

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Mapping the new image and the record; see install.h.
+#include "update/install.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+
+enum { PAGE = 4096 };
+
+static const uint64_t resolver_timeout_ns = 1000000000;
+
+static struct err *write_all(int fd, const uint8_t *bytes, uint64_t size)
+{
+	static const uint8_t zeros[PAGE];
+
+	if (ftruncate(fd, (off_t)size))
+		return err_sys(errno, "cannot size the new image");
+	for (uint64_t at = 0; at < size; at += PAGE) {
+		uint64_t n = size - at < PAGE ? size - at : PAGE;
+
+		if (!memcmp(bytes + at, zeros, n))
+			continue; // stays a hole
+		ssize_t done = pwrite(fd, bytes + at, n, (off_t)at);
+		if (done < 0)
+			return err_sys(errno, "cannot write the new image");
+		if ((uint64_t)done != n)
+			return err_sys(ENOSPC, "cannot write the new image");
+	}
+	return NULL;
+}
+
+// A private mapping of a memfd that exists in the helper's descriptor table only as long as this takes.
+static struct err *map_bytes(struct helper *h, const char *name, const uint8_t *bytes, uint64_t size,
+			     taddr_t at, int prot, taddr_t *ret)
+{
+	_cleanup_close_ int fd = -1;
+	int rfd = -1;
+	int64_t ignored;
+
+	TRY(helper_memfd(h, name, &rfd, &fd));
+	struct err *e = write_all(fd, bytes, size);
+	if (!e)
+		e = helper_mmap(h, at, size, prot, MAP_PRIVATE | (at ? MAP_FIXED_NOREPLACE : 0), rfd,
+				0, ret);
+	const uint64_t args[6] = {(uint64_t)rfd};
+	struct err *closed = helper_syscall(h, SYS_close, args, &ignored);
+	if (e)
+		err_free(closed);
+	return e ? e : closed;
+}
+
+static int segment_prot(const struct segment *seg)
+{
+	return ((seg->flags & PF_R) ? PROT_READ : 0) | ((seg->flags & PF_W) ? PROT_WRITE : 0) |
+	       ((seg->flags & PF_X) ? PROT_EXEC : 0);
+}
+
+// Segments get their protection; relocation is done, so PT_GNU_RELRO is read-only at once.
+static struct err *protect_segments(struct plan *p, struct helper *h, taddr_t base)
+{
+	const struct module *m = p->new;
+
+	vec_for_each (seg, &m->segments) {
+		if (seg->type != PT_LOAD)
+			continue;
+		vaddr_t from = seg->addr & ~(vaddr_t)(PAGE - 1);
+		vaddr_t to = (seg->addr + seg->memsz + PAGE - 1) & ~(vaddr_t)(PAGE - 1);
+
+		TRY(helper_mprotect(h, base + from, to - from, segment_prot(seg)));
+		if (!(seg->flags & PF_X))
+			continue;
+		// Faulted in now, so that the first calls after the stop need not wait for it.
+		const uint64_t args[6] = {base + from, to - from, MADV_POPULATE_READ};
+		int64_t ignored;
+		TRY(helper_syscall(h, SYS_madvise, args, &ignored));
+	}
+	vaddr_t relro_end = (m->relro_addr + m->relro_size) & ~(vaddr_t)(PAGE - 1);
+	vaddr_t relro = m->relro_addr & ~(vaddr_t)(PAGE - 1);
+	if (m->relro_size && relro_end > relro)
+		TRY(helper_mprotect(h, base + relro, relro_end - relro, PROT_READ));
+	return NULL;
+}
+
+// The slots of IFUNCs get what their resolvers say in this process.
+static struct err *fill_ifuncs(struct plan *p, struct helper *h)
+{
+	pid_t pid = p->subject->process->pid;
+
+	vec_for_each (s, &p->ifuncs) {
+		uint64_t value, was;
+
+		TRY(err_wrap(helper_call(h, s->resolver, 0, resolver_timeout_ns, &value),
+			     "IFUNC resolver at 0x%lx", s->resolver));
+		value += (uint64_t)s->addend;
+		if (s->old_slot) {
+			TRY(mem_read(pid, s->old_slot, &was, sizeof(was)));
+			TRY(plan_patch(p, s->old_slot, &was, &value, sizeof(value),
+				       "binding of an old PLT slot"));
+			continue;
+		}
+		TRY(mem_poke(pid, p->layout.base + s->slot, &value, sizeof(value)));
+	}
+	return NULL;
+}
+
+static struct err *copy_image(const struct record_image *from, struct record *to)
+{
+	struct record_image im = *from;
+
+	im.path = strdup(from->path);
+	im.build_id = strdup(from->build_id);
+	struct err *e = im.path && im.build_id ? vec_push(&to->images, im) : err_nomem();
+	if (e) {
+		free(im.path);
+		free(im.build_id);
+	}
+	return e;
+}
+
+static struct err *fill_record(const struct plan *p, struct record *r)
+{
+	const struct record *was = &p->subject->record;
+	char path[PATH_MAX], id[PROGRAM_ID_MAX];
+
+	r->generation = was->generation + 1;
+	r->text_hash = image_text_hash(p->new, p->image, p->new->span);
+	vec_for_each (im, &was->images)
+		TRY(copy_image(im, r));
+	if (!realpath(p->new->path, path))
+		snprintf(path, sizeof(path), "%s", p->new->path);
+	program_id(p->new, id);
+	struct record_image im = {.generation = r->generation, .base = p->layout.base,
+				  .span = p->new->span, .path = path, .build_id = id,
+				  .time = (uint64_t)time(NULL)};
+	TRY(copy_image(&im, r));
+	r->layout = p->layout; // borrowed for packing
+	return NULL;
+}
+
+static struct err *map_record(struct plan *p, struct helper *h, struct installed *ret)
+{
+	struct record r = {0};
+	_cleanup_free_ void *block = NULL;
+	size_t size = 0;
+	struct err *e = fill_record(p, &r);
+
+	if (!e)
+		e = record_pack(&r, &block, &size);
+	memset(&r.layout, 0, sizeof(r.layout));
+	record_deinit(&r);
+	if (!e)
+		e = map_bytes(h, RECORD_NAME, block, size, 0, PROT_READ, &ret->record);
+	if (!e)
+		ret->record_len = size;
+	return e;
+}
+
+static struct err *patch_record_states(struct plan *p, const struct installed *in)
+{
+	const uint32_t prepared = RECORD_PREPARED, live = RECORD_LIVE, dead = 0;
+	const struct subject *s = p->subject;
+
+	if (s->recorded)
+		TRY(plan_patch(p, s->record_addr + record_state_offset, &live, &dead, 4,
+			       "generation record"));
+	return plan_patch(p, in->record + record_state_offset, &prepared, &live, 4,
+			  "generation record");
+}
+
+struct err *install(struct plan *p, struct helper *h, struct installed *ret)
+{
+	char name[64];
+
+	ret->helper = h;
+	snprintf(name, sizeof(name), IMAGE_NAME ":%s", p->subject->process->comm);
+	TRY(err_wrap(map_bytes(h, name, p->image, p->new->span, p->layout.base, PROT_NONE,
+			       &ret->image),
+		     "mapping the new image"));
+	ret->image_len = p->new->span;
+	TRY(protect_segments(p, h, ret->image));
+	TRY(fill_ifuncs(p, h));
+	TRY(err_wrap(map_record(p, h, ret), "mapping the generation record"));
+	return patch_record_states(p, ret);
+}
+
+struct err *uninstall(struct installed *in)
+{
+	if (in->record_len)
+		TRY(helper_munmap(in->helper, in->record, in->record_len));
+	in->record_len = 0;
+	if (in->image_len)
+		TRY(helper_munmap(in->helper, in->image, in->image_len));
+	in->image_len = 0;
+	return NULL;
+}
+
+static bool is_live_image(const struct subject *s, const struct mapping *m)
+{
+	vec_for_each (im, &s->record.images)
+		if (m->start >= im->base && m->start < im->base + im->span)
+			return true;
+	return false;
+}
+
+struct err *clear_leftovers(struct subject *s, struct helper *h)
+{
+	static const char image[] = "/memfd:" IMAGE_NAME, record[] = "/memfd:" RECORD_NAME;
+
+	vec_for_each (m, &s->maps.v) {
+		bool dead_image =
+			!strncmp(m->path, image, strlen(image)) && !is_live_image(s, m);
+		bool dead_record = !strncmp(m->path, record, strlen(record)) &&
+				   !(s->recorded && m->start >= s->record_addr &&
+				     m->start < s->record_addr + s->record_len);
+
+		if (dead_image || dead_record)
+			TRY(helper_munmap(h, m->start, m->end - m->start));
+	}
+	return NULL;
+}

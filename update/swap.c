@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The old image on anonymous memory, the new program as /proc/PID/exe; see swap.h.
+#include "update/swap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/prctl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+
+enum {
+	STOP_TIMEOUT_MS = 2000,
+	AUXV_MAX = 512,
+};
+
+// A mapping of the old file and the anonymous memory that will take its place.
+struct swap {
+	struct mapping *m;
+	taddr_t copy;
+};
+
+struct swapping {
+	struct plan *p;
+	struct process *process;
+	struct helper *h;
+	struct maps maps;
+	VEC(struct swap) swaps;
+};
+
+static struct err *has_capability(const struct process *pr)
+{
+	char path[64], line[256];
+	unsigned long long effective = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pr->pid);
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return err_sys(errno, "cannot read %s", path);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "CapEff: %llx", &effective) == 1)
+			break;
+	fclose(f);
+	if (effective & (1ull << CAP_CHECKPOINT_RESTORE | 1ull << CAP_SYS_ADMIN))
+		return NULL;
+	return err_new(ERR_PERM, "the process lacks CAP_CHECKPOINT_RESTORE");
+}
+
+static struct err *collect(struct swapping *s)
+{
+	char link[64];
+	struct stat st;
+
+	snprintf(link, sizeof(link), "/proc/%d/exe", s->process->pid);
+	if (stat(link, &st))
+		return err_sys(errno, "cannot look at %s", link);
+	TRY(maps_read(s->process->pid, &s->maps));
+	vec_for_each (m, &s->maps.v) {
+		if (m->ino != st.st_ino || m->dev != st.st_dev)
+			continue;
+		if (m->shared)
+			return err_new(ERR_UNSUPPORTED, "it is mapped shared at 0x%lx", m->start);
+		struct swap sw = {.m = m};
+		TRY(vec_push(&s->swaps, sw));
+	}
+	return NULL;
+}
+
+static struct err *copy_bytes(struct swapping *s, const struct swap *sw)
+{
+	size_t size = sw->m->end - sw->m->start;
+	_cleanup_free_ void *buf = malloc(size);
+
+	if (!buf)
+		return err_nomem();
+	TRY(mem_read(s->process->pid, sw->m->start, buf, size));
+	return mem_write(s->process->pid, sw->copy, buf, size);
+}
+
+// The copy takes the mapping's place in one step: other threads see the same bytes before and after.
+static struct err *put_in_place(struct swapping *s, const struct swap *sw)
+{
+	uint64_t size = sw->m->end - sw->m->start;
+	const uint64_t args[6] = {sw->copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, sw->m->start};
+	int64_t r;
+
+	if (sw->m->prot != (PROT_READ | PROT_WRITE))
+		TRY(helper_mprotect(s->h, sw->copy, size, sw->m->prot));
+	TRY(helper_syscall(s->h, SYS_mremap, args, &r));
+	return r < 0 ? err_sys((int)r, "cannot move the copy of 0x%lx into place", sw->m->start)
+		     : NULL;
+}
+
+static struct err *map_copies(struct swapping *s)
+{
+	vec_for_each (sw, &s->swaps)
+		TRY(helper_mmap(s->h, 0, sw->m->end - sw->m->start, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0, &sw->copy));
+	return NULL;
+}
+
+static struct err *swap_read_only(struct swapping *s)
+{
+	vec_for_each (sw, &s->swaps) {
+		if (sw->m->prot & PROT_WRITE)
+			continue;
+		TRY(copy_bytes(s, sw));
+		TRY(put_in_place(s, sw));
+	}
+	return NULL;
+}
+
+static struct err *swap_writable(struct swapping *s)
+{
+	vec_for_each (sw, &s->swaps) {
+		if (!(sw->m->prot & PROT_WRITE))
+			continue;
+		TRY(copy_bytes(s, sw));
+		TRY(put_in_place(s, sw));
+	}
+	return NULL;
+}
+
+// The writable part must not change while it is copied.
+static struct err *swap_writable_stopped(struct swapping *s, uint64_t *stop_ns)
+{
+	uint64_t first = 0, last = 0;
+
+	process_boost(s->process);
+	struct err *e = process_freeze(s->process, monotonic_ns() + STOP_TIMEOUT_MS * 1000000ull,
+				       &first);
+	if (!e) {
+		e = swap_writable(s);
+		struct err *thawed = process_thaw(s->process, &last);
+		if (e)
+			err_free(thawed);
+		else
+			e = thawed;
+		*stop_ns = last - first;
+	}
+	process_unboost(s->process);
+	return e;
+}
+
+// proc(5), /proc/PID/stat: fields 26-28 and 45-51 are the addresses that PR_SET_MM_MAP wants back.
+static struct err *read_mm(pid_t pid, struct prctl_mm_map *mm)
+{
+	char path[64], buf[2048];
+	unsigned long long v[64] = {0};
+	int n = 2;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(errno, "cannot read %s", path);
+	ssize_t got = read(fd, buf, sizeof(buf) - 1);
+	if (got < 0)
+		return err_sys(errno, "cannot read %s", path);
+	buf[got] = 0;
+	char *p = strrchr(buf, ')');
+	for (p = p ? p + 1 : NULL; p && *p && n < 63;) {
+		char *end;
+
+		while (*p == ' ')
+			p++;
+		v[++n] = strtoull(p, &end, 10);
+		p = end == p ? p + 1 : end; // the state is a letter
+	}
+	if (n < 51)
+		return err_new(ERR_UNSUPPORTED, "%s has only %d fields", path, n);
+	mm->start_code = v[26];
+	mm->end_code = v[27];
+	mm->start_stack = v[28];
+	mm->start_data = v[45];
+	mm->end_data = v[46];
+	mm->start_brk = v[47];
+	mm->arg_start = v[48];
+	mm->arg_end = v[49];
+	mm->env_start = v[50];
+	mm->env_end = v[51];
+	return NULL;
+}
+
+static struct err *current_brk(struct helper *h, uint64_t *ret)
+{
+	const uint64_t args[6] = {0};
+	int64_t r;
+
+	TRY(helper_syscall(h, SYS_brk, args, &r));
+	*ret = (uint64_t)r;
+	return NULL;
+}
+
+// The saved auxiliary vector with AT_PHDR and AT_ENTRY of the new image: those on the stack have them.
+static struct err *read_auxv(struct swapping *s, uint64_t *auxv, size_t *n)
+{
+	const struct plan *p = s->p;
+	taddr_t old = subject_base(p->subject), new = p->layout.base;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/auxv", s->process->pid);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(errno, "cannot read %s", path);
+	ssize_t got = read(fd, auxv, AUXV_MAX * sizeof(*auxv));
+	if (got < 0)
+		return err_sys(errno, "cannot read %s", path);
+	*n = (size_t)got / 8;
+	for (size_t i = 0; i + 1 < *n; i += 2) {
+		if (auxv[i] == AT_ENTRY)
+			auxv[i + 1] = new + p->new->entry;
+		if (auxv[i] == AT_PHDR && auxv[i + 1] >= old &&
+		    auxv[i + 1] < old + p->subject->old->span)
+			auxv[i + 1] = auxv[i + 1] - old + new;
+	}
+	return NULL;
+}
+
+// Makes the helper open NEW and hand it to prctl. The path is as molt sees it: it is compared with the file
+// that was planned with.
+static struct err *set_exe(struct swapping *s)
+{
+	enum { PATH_AT = 0, MM_AT = 4096, AUXV_AT = 8192, AREA = 16384 };
+	uint64_t auxv[AUXV_MAX];
+	struct prctl_mm_map mm = {0};
+	size_t n = 0;
+	taddr_t area;
+	int64_t rfd, r;
+	_cleanup_free_ char *path = realpath(s->p->new->path, NULL);
+
+	if (!path || strlen(path) >= MM_AT)
+		return err_sys(errno, "cannot resolve %s", s->p->new->path);
+	TRY(read_mm(s->process->pid, &mm));
+	TRY(current_brk(s->h, &mm.brk));
+	TRY(read_auxv(s, auxv, &n));
+	TRY(helper_mmap(s->h, 0, AREA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0,
+			&area));
+	mm.auxv = (void *)(area + AUXV_AT);
+	mm.auxv_size = (uint32_t)(n * 8);
+	TRY(mem_write(s->process->pid, area + PATH_AT, path, strlen(path) + 1));
+	TRY(mem_write(s->process->pid, area + AUXV_AT, auxv, n * 8));
+	const uint64_t open_args[6] = {(uint64_t)AT_FDCWD, area + PATH_AT, O_RDONLY | O_CLOEXEC};
+	TRY(helper_syscall(s->h, SYS_openat, open_args, &rfd));
+	if (rfd < 0)
+		return err_sys((int)rfd, "the process cannot open %s", path);
+	mm.exe_fd = (uint32_t)rfd;
+	TRY(mem_write(s->process->pid, area + MM_AT, &mm, sizeof(mm)));
+	const uint64_t prctl_args[6] = {PR_SET_MM, PR_SET_MM_MAP, area + MM_AT, sizeof(mm)};
+	TRY(helper_syscall(s->h, SYS_prctl, prctl_args, &r));
+	const uint64_t close_args[6] = {(uint64_t)rfd};
+	int64_t ignored;
+	TRY(helper_syscall(s->h, SYS_close, close_args, &ignored));
+	TRY(helper_munmap(s->h, area, AREA));
+	return r < 0 ? err_sys((int)r, "prctl(PR_SET_MM_MAP)") : NULL;
+}
+
+static struct err *swap_all(struct swapping *s, uint64_t *stop_ns)
+{
+	TRY(has_capability(s->process));
+	TRY(collect(s));
+	TRY(map_copies(s));
+	TRY(swap_read_only(s));
+	TRY(swap_writable_stopped(s, stop_ns));
+	return set_exe(s);
+}
+
+struct err *swap_old_image(struct plan *p, struct helper *h, uint64_t *stop_ns)
+{
+	struct swapping s = {.p = p, .process = p->subject->process, .h = h};
+	struct err *e = swap_all(&s, stop_ns);
+
+	vec_free(&s.swaps);
+	maps_deinit(&s.maps);
+	return e;
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The live update: order of operations (design 2.2).
+#pragma once
+
+#include <sys/types.h>
+
+#include "diff/diff.h"
+#include "util/vec.h"
+
+struct update_options {
+	double wait_seconds; // for quiescence
+	const char *at;	     // function whose return is the moment, or NULL
+	const char *const *keep_old;
+	size_t n_keep_old;
+	const char *debug_dir;
+	bool allow_holes;
+	bool dry_run; // plan only: nothing is stopped
+	void (*progress)(void *arg, const char *text);
+	void *arg;
+};
+
+struct update_result {
+	pid_t pid;
+	char comm[16];
+	unsigned generation; // that runs when the call returns
+	char old_build_id[65], new_build_id[65];
+	size_t threads;
+	size_t count[FUNC_REMOVED + 1]; // functions by enum func_verdict
+	size_t merged, conflicts, jumps;
+	uint64_t stop_ns;  // critical stop: first thread stopped to last released
+	uint64_t stop2_ns; // the stop after it
+	unsigned attempts;
+	VEC(char *) notes;
+};
+
+// Moves process `pid` into the program at new_path. An error of kind ERR_REFUSED or ERR_BUSY means that the
+// process goes on as it was; ERR_ROLLED_BACK that all was put back. `ret` is filled as far as things got,
+// also with an error; update_result_deinit frees it.
+struct err *update_run(pid_t pid, const char *new_path, const struct update_options *opt,
+		       struct update_result *ret) must_check;
+void update_result_deinit(struct update_result *r);
