@@ -7,4 +7,6 @@
 extern const struct verb verb_diff;
 extern const struct verb verb_doctor;
 extern const struct verb verb_explain;
+extern const struct verb verb_plan;
 extern const struct verb verb_status;
+extern const struct verb verb_update;

@@ -188,13 +188,13 @@ static struct err *read_mm(pid_t pid, struct prctl_mm_map *mm)
 	return NULL;
 }
 
-static struct err *current_brk(struct helper *h, uint64_t *ret)
+static struct err *current_brk(struct helper *h, __u64 *ret)
 {
 	const uint64_t args[6] = {0};
 	int64_t r;
 
 	TRY(helper_syscall(h, SYS_brk, args, &r));
-	*ret = (uint64_t)r;
+	*ret = (__u64)r;
 	return NULL;
 }
 

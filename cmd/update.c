@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// molt update and molt plan: the same options, the same report.
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/verbs.h"
+#include "include/molt.h"
+#include "util/cleanup.h"
+#include "util/vec.h"
+
+enum { OPT_WAIT = OPT_VERB, OPT_AT, OPT_KEEP_OLD, OPT_DEBUG, OPT_HOLES };
+
+struct arguments {
+	struct molt_update_options opt;
+	VEC(const char *) keep_old;
+	bool json, verbose;
+	int pid;
+	const char *new_path;
+};
+
+static void arguments_deinit(struct arguments *a)
+{
+	vec_free(&a->keep_old);
+}
+
+static json_t *functions_json(const struct molt_functions *f)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "same", (json_int_t)f->same,
+			 "imm_only", (json_int_t)f->imm_only, "ref_only",
+			 (json_int_t)f->ref_only, "code", (json_int_t)f->code, "added",
+			 (json_int_t)f->added, "removed", (json_int_t)f->removed);
+}
+
+static json_t *string_or_null(const char *s)
+{
+	return s ? json_string(s) : json_null();
+}
+
+static int print_json(const struct verb *verb, const struct molt_report *r)
+{
+	json_t *o = cmd_json(verb), *notes = json_array();
+
+	for (size_t i = 0; i < r->n_notes; i++)
+		json_array_append_new(notes, json_string(r->notes[i]));
+	json_object_set_new(o, "verdict", json_string(verdict_of((int)r->verdict)));
+	json_object_set_new(o, "code", string_or_null(r->code));
+	json_object_set_new(o, "reason", string_or_null(r->reason));
+	json_object_set_new(o, "object", string_or_null(r->object));
+	json_object_set_new(o, "pid", json_integer(r->pid));
+	json_object_set_new(o, "comm", json_string(r->comm));
+	json_object_set_new(o, "generation", json_integer(r->generation));
+	json_object_set_new(o, "old_build_id", json_string(r->old_build_id));
+	json_object_set_new(o, "new_build_id", json_string(r->new_build_id));
+	json_object_set_new(o, "threads", json_integer(r->threads));
+	json_object_set_new(o, "functions", functions_json(&r->functions));
+	json_object_set_new(o, "stop_us", json_real(r->stop_us));
+	json_object_set_new(o, "stop2_us", json_real(r->stop2_us));
+	json_object_set_new(o, "total_ms", json_real(r->total_ms));
+	json_object_set_new(o, "attempts", json_integer(r->attempts));
+	json_object_set_new(o, "notes", notes);
+	return cmd_print_json(o, (int)r->verdict);
+}
+
+static size_t changed(const struct molt_functions *f)
+{
+	return f->imm_only + f->ref_only + f->code + f->added + f->removed;
+}
+
+static const char *plural(size_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static void print_done(const struct verb *verb, const struct molt_report *r)
+{
+	size_t n = changed(&r->functions);
+
+	if (!strcmp(verb->name, "plan"))
+		printf("can update %d %s: %zu function%s changed (%zu code, %zu reference, %zu "
+		       "immediate, %zu added, %zu removed), %u thread%s\n",
+		       (int)r->pid, r->comm, n, plural(n), r->functions.code,
+		       r->functions.ref_only, r->functions.imm_only, r->functions.added,
+		       r->functions.removed, r->threads, plural(r->threads));
+	else
+		printf("updated %d %s: %zu function%s changed, %u thread%s, stopped %.1f ms\n",
+		       (int)r->pid, r->comm, n, plural(n), r->threads, plural(r->threads),
+		       r->stop_us / 1000);
+}
+
+static int print_failure(const struct molt_report *r)
+{
+	fprintf(stderr, "molt: %s", r->reason ? r->reason : "failed");
+	if (r->code)
+		fprintf(stderr, " [%s]\nmolt: 'molt explain %s' says what to do", r->code, r->code);
+	fputc('\n', stderr);
+	return (int)r->verdict;
+}
+
+static int print_report(const struct verb *verb, const struct arguments *a, const struct molt_report *r)
+{
+	if (a->json)
+		return print_json(verb, r);
+	for (size_t i = 0; i < r->n_notes; i++)
+		printf("note: %s\n", r->notes[i]);
+	if (r->verdict != MOLT_DONE)
+		return print_failure(r);
+	print_done(verb, r);
+	return DONE;
+}
+
+static void say(void *arg, const char *text)
+{
+	progress_say(arg, "%s", text);
+}
+
+static struct err *parse_option(struct arguments *a, int o)
+{
+	switch (o) {
+	case 'v':
+		a->verbose = true;
+		return NULL;
+	case OPT_JSON:
+		a->json = true;
+		return NULL;
+	case OPT_WAIT:
+		return parse_seconds(optarg, &a->opt.wait_seconds);
+	case OPT_AT:
+		a->opt.at = optarg;
+		return NULL;
+	case OPT_KEEP_OLD:
+		return vec_push(&a->keep_old, optarg);
+	case OPT_DEBUG:
+		a->opt.debug_dir = optarg;
+		return NULL;
+	case OPT_HOLES:
+		a->opt.allow_holes = true;
+		return NULL;
+	default:
+		return err_new(ERR_INTERNAL, "option %d is not handled", o);
+	}
+}
+
+static int run(const struct verb *verb, struct arguments *a)
+{
+	struct progress progress;
+	bool plan = !strcmp(verb->name, "plan");
+
+	a->opt.keep_old = a->keep_old.v;
+	a->opt.n_keep_old = a->keep_old.n;
+	a->opt.progress = say;
+	a->opt.arg = &progress;
+	progress_begin(&progress, a->verbose);
+	struct molt_report *r = plan ? molt_plan(a->pid, a->new_path, &a->opt)
+				     : molt_update(a->pid, a->new_path, &a->opt);
+	progress_end(&progress);
+	if (!r)
+		return cmd_fail(verb, err_nomem(), a->json);
+	int code = print_report(verb, a, r);
+	molt_report_free(r);
+	return code;
+}
+
+static int run_update(const struct verb *verb, int argc, char **argv)
+{
+	static const struct option options[] = {
+		COMMON_OPTIONS,
+		{"verbose", no_argument, NULL, 'v'},
+		{"wait", required_argument, NULL, OPT_WAIT},
+		{"at", required_argument, NULL, OPT_AT},
+		{"keep-old", required_argument, NULL, OPT_KEEP_OLD},
+		{"debug", required_argument, NULL, OPT_DEBUG},
+		{"allow-holes", no_argument, NULL, OPT_HOLES},
+		{},
+	};
+	_cleanup_(arguments_deinit) struct arguments a = {};
+
+	for (int o; (o = getopt_long(argc, argv, "hv", options, NULL)) != -1;) {
+		if (o == 'h')
+			return cmd_help(verb);
+		if (o == '?' || o == ':')
+			return cmd_usage(verb, NULL);
+		struct err *e = parse_option(&a, o);
+		if (e)
+			return cmd_fail(verb, e, a.json);
+	}
+	if (argc - optind != 2)
+		return cmd_usage(verb, "a pid and the new program are needed");
+	struct err *e = parse_pid(argv[optind], &a.pid);
+	if (e)
+		return cmd_fail(verb, e, a.json);
+	a.new_path = argv[optind + 1];
+	return run(verb, &a);
+}
+
+#define SHARED_HELP                                                                      \
+	"      --keep-old FUNC  let active frames of FUNC go on in their old body; may "   \
+	"be\n"                                                                             \
+	"                       given more than once\n"                                    \
+	"      --allow-holes    take new structure members that fill a hole or tail "      \
+	"padding\n"                                                                        \
+	"      --debug DIR      look here first for separate debug files\n"                \
+	"      --json           one JSON object\n"                                         \
+	"  -v, --verbose        say each step\n"                                           \
+	"  -h, --help           this text\n"
+
+const struct verb verb_update = {
+	.name = "update",
+	.summary = "Moves a running process into a new build of its program",
+	.synopsis = "[OPTION]... PID NEW",
+	.help = "Everything that can be refused is refused before the process is touched; "
+		"what fails\n"
+		"inside the stop is put back.\n\n"
+		"      --wait SECONDS   how long to wait until no thread is in changed code "
+		"(5)\n"
+		"      --at FUNC        update at the moment when FUNC returns\n" SHARED_HELP,
+	.run = run_update,
+};
+
+const struct verb verb_plan = {
+	.name = "plan",
+	.summary = "Says what update would do and refuse, without stopping the process",
+	.synopsis = "[OPTION]... PID NEW",
+	.help = "      --wait SECONDS   as for update; has no effect here\n"
+		"      --at FUNC        as for update\n" SHARED_HELP,
+	.run = run_update,
+};

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// molt_update and molt_plan.
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/report.h"
+#include "process/process.h"
+#include "update/update.h"
+#include "util/cleanup.h"
+
+static void copy_result(struct molt_report *r, struct update_result *u)
+{
+	const double ns_per_us = 1000;
+
+	memcpy(r->comm, u->comm, sizeof(r->comm));
+	r->generation = u->generation;
+	snprintf(r->old_build_id, sizeof(r->old_build_id), "%s", u->old_build_id);
+	snprintf(r->new_build_id, sizeof(r->new_build_id), "%s", u->new_build_id);
+	r->threads = (unsigned)u->threads;
+	r->functions = (struct molt_functions){
+		.same = u->count[FUNC_SAME],
+		.imm_only = u->count[FUNC_IMM],
+		.ref_only = u->count[FUNC_REF],
+		.code = u->count[FUNC_CODE],
+		.added = u->count[FUNC_ADDED],
+		.removed = u->count[FUNC_REMOVED],
+	};
+	r->stop_us = (double)u->stop_ns / ns_per_us;
+	r->stop2_us = (double)u->stop2_ns / ns_per_us;
+	r->attempts = u->attempts;
+	vec_for_each(n, &u->notes)
+		err_free(report_note(r, "%s", *n)); // a note less is better than no report
+}
+
+static struct molt_report *run(pid_t pid, const char *new_path, const struct molt_update_options *opt,
+			       bool dry_run)
+{
+	static const struct molt_update_options defaults;
+	struct molt_report *r = report_new(pid);
+	_cleanup_(update_result_deinit) struct update_result result = {};
+	uint64_t start = monotonic_ns();
+
+	if (!r)
+		return NULL;
+	if (!opt)
+		opt = &defaults;
+	const struct update_options uo = {
+		.wait_seconds = opt->wait_seconds,
+		.at = opt->at,
+		.keep_old = opt->keep_old,
+		.n_keep_old = opt->n_keep_old,
+		.debug_dir = opt->debug_dir,
+		.allow_holes = opt->allow_holes,
+		.dry_run = dry_run || opt->dry_run,
+		.progress = opt->progress,
+		.arg = opt->arg,
+	};
+	report_fail(r, update_run(pid, new_path, &uo, &result));
+	copy_result(r, &result);
+	r->total_ms = (double)(monotonic_ns() - start) / 1e6;
+	return r;
+}
+
+struct molt_report *molt_update(pid_t pid, const char *new_path, const struct molt_update_options *opt)
+{
+	return run(pid, new_path, opt, false);
+}
+
+struct molt_report *molt_plan(pid_t pid, const char *new_path, const struct molt_update_options *opt)
+{
+	return run(pid, new_path, opt, true);
+}
