@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "elf/type_fields.h"
 #include "update/initial.h"
 #include "util/cleanup.h"
 
@@ -18,7 +19,9 @@ struct merging {
 	struct commit *carry; // moved: patches go here, inside the stop
 	uint8_t *now;	      // its bytes in the process
 	uint64_t now_size;
-	bool conflict;
+	bool conflict;	// of the unit at hand
+	bool differs;	// some word of the unit differs in both files
+	bool touched;	// the process has changed some word of it
 };
 
 static void put(uint8_t *to, uint64_t value, uint8_t len)
@@ -42,24 +45,39 @@ static struct err *points_to_string(const struct plan *p, uint64_t ours, const c
 	return NULL;
 }
 
-// Words that differ in both files, in place: ours == base takes theirs, else ours stays.
+// Whether a word is as OLD's file initialised it.
+static struct err *is_pristine(const struct plan *p, const struct initial_word *base, uint64_t ours,
+			       bool *ret)
+{
+	uint64_t value;
+	bool known;
+
+	TRY(initial_value_old(p, base, &value, &known));
+	*ret = known && ours == value;
+	if (*ret)
+		return NULL;
+	return points_to_string(p, ours, initial_string(p->subject->old, base), ret);
+}
+
+// One word in place: ours == base takes theirs, else ours stays.
 static struct err *merge_word(struct merging *m, uint64_t off, uint8_t len)
 {
 	struct plan *p = m->p;
 	struct initial_word base = initial_word(p->subject->old, m->old->addr + off, len);
 	struct initial_word theirs = initial_word(p->new, m->new->addr + off, len);
-	uint64_t ours = 0, base_value, their_value;
-	bool base_known, theirs_known, same_string;
+	uint64_t ours = 0, their_value;
+	bool known, pristine;
 
+	memcpy(&ours, m->now + off, len);
+	TRY(is_pristine(p, &base, ours, &pristine));
+	m->touched |= !pristine;
 	if (initial_equal(p, &base, &theirs))
 		return NULL;
-	memcpy(&ours, m->now + off, len);
-	TRY(initial_value_new(p, &theirs, &their_value, &theirs_known));
-	TRY(initial_value_old(p, &base, &base_value, &base_known));
-	if (theirs_known && ours == their_value)
+	m->differs = true;
+	TRY(initial_value_new(p, &theirs, &their_value, &known));
+	if (known && ours == their_value)
 		return NULL;
-	TRY(points_to_string(p, ours, initial_string(p->subject->old, &base), &same_string));
-	if (!theirs_known || !((base_known && ours == base_value) || same_string)) {
+	if (!known || !pristine) {
 		m->conflict = true;
 		return NULL;
 	}
@@ -91,12 +109,12 @@ static struct err *carry_word(struct merging *m, uint64_t off, uint8_t len)
 	return commit_add(m->carry, &patch);
 }
 
-// One member: if any of its words conflicts, none of it is taken.
+// One member (a number, a pointer, a string, a union): taken as a whole or not at all.
 static struct err *merge_unit(struct merging *m, uint64_t off, uint64_t size)
 {
 	size_t mark = m->p->patches.n, merged = m->p->merged;
 
-	m->conflict = false;
+	m->conflict = m->differs = m->touched = false;
 	for (uint64_t at = off; at < off + size;) {
 		uint64_t left = off + size - at;
 		uint8_t len = (uint8_t)(left < 8 - at % 8 ? left : 8 - at % 8);
@@ -104,7 +122,7 @@ static struct err *merge_unit(struct merging *m, uint64_t off, uint64_t size)
 		TRY(m->carry ? carry_word(m, at, len) : merge_word(m, at, len));
 		at += len;
 	}
-	if (!m->conflict)
+	if (!m->conflict && !(m->differs && m->touched && m->p->patches.n > mark))
 		return NULL;
 	m->p->patches.n = mark;
 	m->p->merged = merged;
@@ -124,15 +142,27 @@ static struct err *read_now(struct merging *m)
 	return mem_read(m->p->subject->process->pid, m->ours, m->now, m->now_size);
 }
 
+static struct err *merge_by_word(struct merging *m)
+{
+	for (uint64_t off = 0; off < m->now_size; off += 8)
+		TRY(merge_unit(m, off, m->now_size - off < 8 ? m->now_size - off : 8));
+	return NULL;
+}
+
 static struct err *merge_units(struct merging *m)
 {
-	for (uint64_t off = 0; off < m->now_size;) {
-		uint64_t len = m->now_size - off < 8 ? m->now_size - off : 8;
+	struct type_fields fields = {0};
+	struct err *e = NULL;
 
-		TRY(merge_unit(m, off, len));
-		off += len;
-	}
-	return NULL;
+	if (!m->new->type_die)
+		return merge_by_word(m);
+	TRY(type_fields(&m->p->diff->new_names, m->new->type_die, m->now_size, &fields));
+	vec_for_each (f, &fields.v)
+		if (!e && !f->is_padding && f->offset < m->now_size &&
+		    f->size <= m->now_size - f->offset)
+			e = merge_unit(m, f->offset, f->size);
+	type_fields_deinit(&fields);
+	return e;
 }
 
 // What a variable grew into is padding: it takes theirs.
@@ -211,17 +241,11 @@ static struct err *check_removed(struct plan *p, const struct var *old)
 	bool pristine = true;
 	for (uint64_t off = 0; !e && pristine && off < old->size; off += 8) {
 		uint8_t len = (uint8_t)(old->size - off < 8 ? old->size - off : 8);
-		struct initial_word base =
-			initial_word(p->subject->old, old->addr + off, len);
-		uint64_t ours = 0, value;
-		bool known, same;
+		struct initial_word base = initial_word(p->subject->old, old->addr + off, len);
+		uint64_t ours = 0;
 
 		memcpy(&ours, m.now + off, len);
-		e = initial_value_old(p, &base, &value, &known);
-		if (!e && !(known && ours == value)) {
-			e = points_to_string(p, ours, initial_string(p->subject->old, &base), &same);
-			pristine = same;
-		}
+		e = is_pristine(p, &base, ours, &pristine);
 	}
 	free(m.now);
 	if (!e && !pristine)
