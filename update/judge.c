@@ -17,6 +17,13 @@ void verdicts_reset(struct verdicts *v)
 	v->kept_old = 0;
 }
 
+void verdicts_deinit(struct verdicts *v)
+{
+	verdicts_reset(v);
+	vec_free(&v->moves);
+	vec_free(&v->obstacles);
+}
+
 void judge_deinit(struct judge *j)
 {
 	vec_free(&j->known);

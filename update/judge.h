@@ -43,6 +43,7 @@ struct verdicts { // of all stacks
 };
 
 void verdicts_reset(struct verdicts *v);
+void verdicts_deinit(struct verdicts *v);
 void judge_deinit(struct judge *j);
 
 // Judges the frames of one thread. Quick: unknown verdicts are put on j->asked and count as obstacles.

@@ -44,9 +44,7 @@ void quiesce_free(struct quiesce *q)
 	if (!q)
 		return;
 	gates_free(q->gates);
-	verdicts_reset(&q->verdicts);
-	vec_free(&q->verdicts.moves);
-	vec_free(&q->verdicts.obstacles);
+	verdicts_deinit(&q->verdicts);
 	judge_deinit(&q->judge);
 	frames_deinit(&q->frames);
 	unwinder_free(q->unwinder);
@@ -155,6 +153,16 @@ struct err *quiesce_create(struct plan *p, struct helper *h, const struct quiesc
 	}
 	*ret = q;
 	return NULL;
+}
+
+struct judge *quiesce_judge(struct quiesce *q)
+{
+	return &q->judge;
+}
+
+struct unwinder *quiesce_unwinder(struct quiesce *q)
+{
+	return q->unwinder;
 }
 
 static uint64_t after_ms(int ms)

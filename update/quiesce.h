@@ -33,5 +33,10 @@ struct err *quiesce_rehearse(struct quiesce *q) must_check;
 struct err *quiesce_freeze(struct quiesce *q, struct commit *c, uint64_t deadline,
 			   uint64_t *first_stop) must_check;
 
+// Its parts, for a plan that looks without stopping.
+struct judge;
+struct judge *quiesce_judge(struct quiesce *q);
+struct unwinder *quiesce_unwinder(struct quiesce *q);
+
 // After the thaw: gates go. Also counts how often the process was stopped in vain.
 unsigned quiesce_attempts(const struct quiesce *q);

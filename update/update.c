@@ -8,6 +8,7 @@
 
 #include "process/fault.h"
 #include "update/install.h"
+#include "update/preview.h"
 #include "update/quiesce.h"
 #include "update/swap.h"
 #include "util/cleanup.h"
@@ -185,6 +186,14 @@ static struct err *commit_with_retries(struct update *u)
 	}
 }
 
+static struct quiesce_options quiesce_options_of(const struct update *u)
+{
+	return (struct quiesce_options){.wait_seconds = u->opt->wait_seconds, .at = u->opt->at,
+					.keep_old = u->opt->keep_old,
+					.n_keep_old = u->opt->n_keep_old,
+					.progress = u->opt->progress, .arg = u->opt->arg};
+}
+
 static struct err *start(struct update *u)
 {
 	struct process *pr = u->subject->process;
@@ -198,10 +207,8 @@ static struct err *start(struct update *u)
 	TRY(install(u->plan, u->helper, &u->installed));
 	TRY(fault_point("update-installed"));
 	TRY(prepare_commit(u));
-	const struct quiesce_options qo = {.wait_seconds = u->opt->wait_seconds, .at = u->opt->at,
-					   .keep_old = u->opt->keep_old,
-					   .n_keep_old = u->opt->n_keep_old,
-					   .progress = u->opt->progress, .arg = u->opt->arg};
+	const struct quiesce_options qo = quiesce_options_of(u);
+
 	TRY(quiesce_create(u->plan, u->helper, &qo, &u->quiesce));
 	TRY(quiesce_rehearse(u->quiesce));
 	return fault_point("update-prepared");
@@ -284,9 +291,12 @@ static struct err *run(struct update *u, pid_t pid, const char *new_path)
 		return e;
 	e = plan_make(u->subject, new_path, &po, forward_progress, u, &u->plan);
 	describe(u);
-	if (!e && !u->opt->dry_run)
-		e = change_process(u);
-	return e;
+	if (e)
+		return e;
+	if (!u->opt->dry_run)
+		return change_process(u);
+	const struct quiesce_options qo = quiesce_options_of(u);
+	return preview_threads(u->plan, &qo, &u->ret->threads);
 }
 
 struct err *update_run(pid_t pid, const char *new_path, const struct update_options *opt,
