@@ -40,6 +40,7 @@ struct plan {
 struct plan_options {
 	const char *debug_dir;
 	bool allow_holes;
+	const char *at; // function of OLD, or NULL
 	const char *const *keep_old;
 	size_t n_keep_old;
 };

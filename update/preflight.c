@@ -93,20 +93,22 @@ static struct err *check_types(struct plan *p, const struct plan_options *opt)
 	return NULL;
 }
 
-// A --keep-old name must be a function of OLD.
-static struct err *check_keep_old(const struct plan *p, const struct plan_options *opt)
+static struct err *check_name(const struct plan *p, const char *option, const char *name)
 {
-	for (size_t i = 0; i < opt->n_keep_old; i++) {
-		bool found = false;
+	vec_for_each (f, &p->diff->old_funcs)
+		if (!strcmp(f->name, name))
+			return NULL;
+	return err_with(err_new(ERR_USAGE, "%s: %s has no function %s", option,
+				p->subject->old->path, name),
+			"no-such-function", name);
+}
 
-		vec_for_each (f, &p->diff->old_funcs)
-			found |= !strcmp(f->name, opt->keep_old[i]);
-		if (!found)
-			return err_with(err_new(ERR_USAGE, "--keep-old: %s has no function %s",
-						p->subject->old->path, opt->keep_old[i]),
-					"no-such-function", opt->keep_old[i]);
-	}
-	return NULL;
+// The functions named by the user must be functions of OLD.
+static struct err *check_names(const struct plan *p, const struct plan_options *opt)
+{
+	for (size_t i = 0; i < opt->n_keep_old; i++)
+		TRY(check_name(p, "--keep-old", opt->keep_old[i]));
+	return opt->at ? check_name(p, "--at", opt->at) : NULL;
 }
 
 // Start-up code that every program has, and main: no sign of kinship.
@@ -148,7 +150,7 @@ struct err *preflight(struct plan *p, const struct plan_options *opt)
 				  "functions cannot be named for certain: give the separate debug "
 				  "files with --debug DIR");
 	TRY(check_kinship(p));
-	TRY(check_keep_old(p, opt));
+	TRY(check_names(p, opt));
 	TRY(check_facts(p->diff));
 	return check_types(p, opt);
 }

@@ -34,6 +34,12 @@ static struct err *from_old_slot(const struct plan *p, const struct reloc *r, ta
 	vec_for_each (old, &p->subject->old->relocs) {
 		bool slot = old->type == R_X86_64_GLOB_DAT || old->type == R_X86_64_JUMP_SLOT;
 
+		// The libraries use the program's copy of such a variable for ever.
+		if (old->type == R_X86_64_COPY && same_name(old->name, r->name)) {
+			*ret = layout_data(&p->subject->record.layout, old->addr);
+			*found = true;
+			return NULL;
+		}
 		if (!slot || old->addend || !same_name(old->name, r->name) ||
 		    !same_name(old->version, r->version) || slot_is_lazy(p, old))
 			continue;

@@ -281,6 +281,7 @@ static struct err *run(struct update *u, pid_t pid, const char *new_path)
 {
 	const struct plan_options po = {.debug_dir = u->opt->debug_dir,
 					.allow_holes = u->opt->allow_holes,
+					.at = u->opt->at,
 					.keep_old = u->opt->keep_old,
 					.n_keep_old = u->opt->n_keep_old};
 	struct err *e;
