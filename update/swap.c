@@ -24,7 +24,7 @@ enum {
 // A mapping of the old file and the anonymous memory that will take its place.
 struct swap {
 	struct mapping *m;
-	taddr_t copy;
+	taddr_t copy; // 0 when there is none (any more)
 };
 
 struct swapping {
@@ -73,7 +73,7 @@ static struct err *collect(struct swapping *s)
 	return NULL;
 }
 
-static struct err *copy_bytes(struct swapping *s, const struct swap *sw)
+static struct err *copy_bytes(struct swapping *s, struct swap *sw)
 {
 	size_t size = sw->m->end - sw->m->start;
 	_cleanup_free_ void *buf = malloc(size);
@@ -85,7 +85,7 @@ static struct err *copy_bytes(struct swapping *s, const struct swap *sw)
 }
 
 // The copy takes the mapping's place in one step: other threads see the same bytes before and after.
-static struct err *put_in_place(struct swapping *s, const struct swap *sw)
+static struct err *put_in_place(struct swapping *s, struct swap *sw)
 {
 	uint64_t size = sw->m->end - sw->m->start;
 	const uint64_t args[6] = {sw->copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, sw->m->start};
@@ -94,8 +94,10 @@ static struct err *put_in_place(struct swapping *s, const struct swap *sw)
 	if (sw->m->prot != (PROT_READ | PROT_WRITE))
 		TRY(helper_mprotect(s->h, sw->copy, size, sw->m->prot));
 	TRY(helper_syscall(s->h, SYS_mremap, args, &r));
-	return r < 0 ? err_sys((int)r, "cannot move the copy of 0x%lx into place", sw->m->start)
-		     : NULL;
+	if (r < 0)
+		return err_sys((int)r, "cannot move the copy of 0x%lx into place", sw->m->start);
+	sw->copy = 0;
+	return NULL;
 }
 
 static struct err *map_copies(struct swapping *s)
@@ -106,21 +108,10 @@ static struct err *map_copies(struct swapping *s)
 	return NULL;
 }
 
-static struct err *swap_read_only(struct swapping *s)
+static struct err *swap_some(struct swapping *s, bool writable)
 {
 	vec_for_each (sw, &s->swaps) {
-		if (sw->m->prot & PROT_WRITE)
-			continue;
-		TRY(copy_bytes(s, sw));
-		TRY(put_in_place(s, sw));
-	}
-	return NULL;
-}
-
-static struct err *swap_writable(struct swapping *s)
-{
-	vec_for_each (sw, &s->swaps) {
-		if (!(sw->m->prot & PROT_WRITE))
+		if (writable != !!(sw->m->prot & PROT_WRITE))
 			continue;
 		TRY(copy_bytes(s, sw));
 		TRY(put_in_place(s, sw));
@@ -137,7 +128,7 @@ static struct err *swap_writable_stopped(struct swapping *s, uint64_t *stop_ns)
 	struct err *e = process_freeze(s->process, monotonic_ns() + STOP_TIMEOUT_MS * 1000000ull,
 				       &first);
 	if (!e) {
-		e = swap_writable(s);
+		e = swap_some(s, true);
 		struct err *thawed = process_thaw(s->process, &last);
 		if (e)
 			err_free(thawed);
@@ -266,7 +257,7 @@ static struct err *swap_all(struct swapping *s, uint64_t *stop_ns)
 	TRY(has_capability(s->process));
 	TRY(collect(s));
 	TRY(map_copies(s));
-	TRY(swap_read_only(s));
+	TRY(swap_some(s, false));
 	TRY(swap_writable_stopped(s, stop_ns));
 	return set_exe(s);
 }
@@ -276,6 +267,9 @@ struct err *swap_old_image(struct plan *p, struct helper *h, uint64_t *stop_ns)
 	struct swapping s = {.p = p, .process = p->subject->process, .h = h};
 	struct err *e = swap_all(&s, stop_ns);
 
+	vec_for_each (sw, &s.swaps)
+		if (sw->copy)
+			err_free(helper_munmap(h, sw->copy, sw->m->end - sw->m->start));
 	vec_free(&s.swaps);
 	maps_deinit(&s.maps);
 	return e;
