@@ -214,42 +214,48 @@ static struct err *read_auxv(struct swapping *s, uint64_t *auxv, size_t *n)
 	return NULL;
 }
 
-// Makes the helper open NEW and hand it to prctl. The path is as molt sees it: it is compared with the file
-// that was planned with.
-static struct err *set_exe(struct swapping *s)
+enum { PATH_AT = 0, MM_AT = 4096, AUXV_AT = 8192, AREA = 16384 };
+
+// Makes the helper open NEW and hand it to prctl, with its arguments in `area`. The descriptor lives in the
+// helper's own table and ends with it.
+static struct err *set_exe_in(struct swapping *s, taddr_t area, const char *path)
 {
-	enum { PATH_AT = 0, MM_AT = 4096, AUXV_AT = 8192, AREA = 16384 };
 	uint64_t auxv[AUXV_MAX];
 	struct prctl_mm_map mm = {0};
+	pid_t pid = s->process->pid;
 	size_t n = 0;
-	taddr_t area;
 	int64_t rfd, r;
-	_cleanup_free_ char *path = realpath(s->p->new->path, NULL);
 
-	if (!path || strlen(path) >= MM_AT)
-		return err_sys(errno, "cannot resolve %s", s->p->new->path);
-	TRY(read_mm(s->process->pid, &mm));
+	TRY(read_mm(pid, &mm));
 	TRY(current_brk(s->h, &mm.brk));
 	TRY(read_auxv(s, auxv, &n));
-	TRY(helper_mmap(s->h, 0, AREA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0,
-			&area));
 	mm.auxv = (void *)(area + AUXV_AT);
 	mm.auxv_size = (uint32_t)(n * 8);
-	TRY(mem_write(s->process->pid, area + PATH_AT, path, strlen(path) + 1));
-	TRY(mem_write(s->process->pid, area + AUXV_AT, auxv, n * 8));
+	TRY(mem_write(pid, area + PATH_AT, path, strlen(path) + 1));
+	TRY(mem_write(pid, area + AUXV_AT, auxv, n * 8));
 	const uint64_t open_args[6] = {(uint64_t)AT_FDCWD, area + PATH_AT, O_RDONLY | O_CLOEXEC};
 	TRY(helper_syscall(s->h, SYS_openat, open_args, &rfd));
 	if (rfd < 0)
 		return err_sys((int)rfd, "the process cannot open %s", path);
 	mm.exe_fd = (uint32_t)rfd;
-	TRY(mem_write(s->process->pid, area + MM_AT, &mm, sizeof(mm)));
+	TRY(mem_write(pid, area + MM_AT, &mm, sizeof(mm)));
 	const uint64_t prctl_args[6] = {PR_SET_MM, PR_SET_MM_MAP, area + MM_AT, sizeof(mm)};
 	TRY(helper_syscall(s->h, SYS_prctl, prctl_args, &r));
-	const uint64_t close_args[6] = {(uint64_t)rfd};
-	int64_t ignored;
-	TRY(helper_syscall(s->h, SYS_close, close_args, &ignored));
-	TRY(helper_munmap(s->h, area, AREA));
 	return r < 0 ? err_sys((int)r, "prctl(PR_SET_MM_MAP)") : NULL;
+}
+
+static struct err *set_exe(struct swapping *s)
+{
+	_cleanup_free_ char *path = realpath(s->p->new->path, NULL);
+	taddr_t area;
+
+	if (!path || strlen(path) >= MM_AT)
+		return err_sys(path ? ENAMETOOLONG : errno, "cannot resolve %s", s->p->new->path);
+	TRY(helper_mmap(s->h, 0, AREA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0,
+			&area));
+	struct err *e = set_exe_in(s, area, path);
+	err_free(helper_munmap(s->h, area, AREA));
+	return e;
 }
 
 static struct err *swap_all(struct swapping *s, uint64_t *stop_ns)
