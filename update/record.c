@@ -28,7 +28,7 @@ struct packed_header {
 	uint64_t base;
 	uint64_t n_homes, n_canonicals, n_aliases;
 	uint64_t strings_size;
-	uint64_t checksum; // of all that follows the header
+	uint64_t checksum; // of everything but itself and the state
 };
 
 struct packed_image {
@@ -48,13 +48,21 @@ void record_deinit(struct record *r)
 	layout_deinit(&r->layout);
 }
 
-static uint64_t checksum(const uint8_t *p, size_t n)
+static uint64_t fnv1a(uint64_t h, const uint8_t *p, size_t n)
 {
-	uint64_t h = 0xcbf29ce484222325; // FNV-1a
-
 	for (size_t i = 0; i < n; i++)
 		h = (h ^ p[i]) * 0x100000001b3;
 	return h;
+}
+
+static uint64_t checksum(const struct packed_header *h, const uint8_t *rest)
+{
+	struct packed_header copy = *h;
+
+	copy.state = 0;
+	copy.checksum = 0;
+	uint64_t sum = fnv1a(0xcbf29ce484222325, (const uint8_t *)&copy, sizeof(copy));
+	return fnv1a(sum, rest, h->size - sizeof(*h));
 }
 
 struct err *record_pack(const struct record *r, void **ret, size_t *size)
@@ -105,7 +113,7 @@ struct err *record_pack(const struct record *r, void **ret, size_t *size)
 		memcpy(p + homes, r->layout.canonicals.v, canon);
 	if (alias)
 		memcpy(p + homes + canon, r->layout.aliases.v, alias);
-	h.checksum = checksum(block + sizeof(h), h.size - sizeof(h));
+	h.checksum = checksum(&h, block + sizeof(h));
 	memcpy(block, &h, sizeof(h));
 	*ret = block;
 	return NULL;
@@ -186,7 +194,7 @@ struct err *record_unpack(const void *block, size_t size, struct record *ret,
 				"record-version", NULL);
 	if (!sizes_fit(&h, size) || !h.n_images || !h.strings_size)
 		return corrupt("sizes");
-	if (checksum(p, h.size - sizeof(h)) != h.checksum)
+	if (checksum(&h, p) != h.checksum)
 		return corrupt("checksum");
 	const char *strings = (const char *)block + h.size - h.strings_size;
 	if (strings[h.strings_size - 1])
