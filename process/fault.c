@@ -11,10 +11,12 @@
 #include "util/vec.h"
 
 static const struct fault_info table[] = {
-	{"update-start", "everything is planned, the process was not touched yet"},
-	{"update-installed",
-	 "the new image is mapped and relinked, nothing refers to it"},
-	{"update-prepared", "running still; ready for the critical stop"},
+	{"update-start", "the plan is made, the process is untouched"},
+	{"update-installed", "the new image and the record are mapped"},
+	{"update-prepared", "all is ready for the critical stop"},
+	{"update-before-commit", "stopped; all frames may move, nothing is written"},
+	{"update-after-commit", "stopped; committed, no thread is released"},
+	{"update-before-tidy", "running in the new program; nothing is tidied up"},
 	{"commit-mapped", "the control area is mapped, nothing uses it yet"},
 	{"prepare-intent", "pages to make writable are recorded, none is changed"},
 	{"prepare-done", "pages are writable and private"},

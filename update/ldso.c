@@ -216,6 +216,9 @@ static struct err *patch_ldso_mapping(struct ldso *l, taddr_t map, const struct 
 	for (size_t i = 0; i < size / 8; i++) {
 		taddr_t at = m->start + i * 8;
 
+		// ld.so's own first allocations, the link_map among them, lie behind its data.
+		if (at >= map && at < map + LINK_MAP_SCAN)
+			continue;
 		if (words[i] == phdr)
 			TRY(patch_word(l, at, phdr, l->new_base + phdr_vaddr(l->p->new),
 				       "_dl_phdr"));

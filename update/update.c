@@ -220,7 +220,9 @@ static void finish(struct update *u)
 	struct subject *s = u->subject;
 
 	say(u, "tidying up");
-	struct err *e = swap_old_image(u->plan, u->helper, &u->ret->stop2_ns);
+	struct err *e = fault_point("update-before-tidy");
+	if (!e)
+		e = swap_old_image(u->plan, u->helper, &u->ret->stop2_ns);
 	if (e) {
 		struct err *noted = plan_note(u->plan, "/proc/%d/exe still names the old program: %s",
 					      s->process->pid, e->message);
