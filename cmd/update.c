@@ -55,6 +55,9 @@ static int print_json(const struct verb *verb, const struct molt_report *r)
 	json_object_set_new(o, "threads", json_integer(r->threads));
 	json_object_set_new(o, "functions", functions_json(&r->functions));
 	json_object_set_new(o, "stop_us", json_real(r->stop_us));
+	json_object_set_new(o, "stop_parts_us",
+			    json_pack("{s:f, s:f, s:f, s:f}", "freeze", r->freeze_us, "judge",
+				      r->judge_us, "commit", r->commit_us, "thaw", r->thaw_us));
 	json_object_set_new(o, "stop2_us", json_real(r->stop2_us));
 	json_object_set_new(o, "total_ms", json_real(r->total_ms));
 	json_object_set_new(o, "attempts", json_integer(r->attempts));

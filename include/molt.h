@@ -56,6 +56,8 @@ struct molt_report {
 	unsigned threads;
 	struct molt_functions functions;
 	double stop_us;	   // critical stop: first thread stopped to last thread released
+	// Its shares: until the last thread had stopped, judging the stacks, the commit, letting go.
+	double freeze_us, judge_us, commit_us, thaw_us;
 	double stop2_us;   // stops of single threads before and after it, summed
 	double total_ms;   // the whole call
 	unsigned attempts; // how often it stopped the process until it was quiescent

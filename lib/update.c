@@ -27,6 +27,10 @@ static void copy_result(struct molt_report *r, struct update_result *u)
 	};
 	r->stop_us = (double)u->stop_ns / ns_per_us;
 	r->stop2_us = (double)u->stop2_ns / ns_per_us;
+	r->freeze_us = (double)u->freeze_ns / ns_per_us;
+	r->judge_us = (double)u->judge_ns / ns_per_us;
+	r->commit_us = (double)u->commit_ns / ns_per_us;
+	r->thaw_us = (double)u->thaw_ns / ns_per_us;
 	r->attempts = u->attempts;
 	vec_for_each(n, &u->notes)
 		err_free(report_note(r, "%s", *n)); // a note less is better than no report

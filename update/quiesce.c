@@ -36,6 +36,7 @@ struct quiesce {
 	bool at_seen;	 // a gate over the function named by --at is planted
 	bool at_reached;
 	unsigned attempts;
+	struct quiesce_times times;
 	int pause_ms;
 };
 
@@ -63,6 +64,11 @@ void quiesce_freep(struct quiesce **q)
 unsigned quiesce_attempts(const struct quiesce *q)
 {
 	return q->attempts;
+}
+
+struct quiesce_times quiesce_last_times(const struct quiesce *q)
+{
+	return q->times;
 }
 
 // The unwinder must know the images of all generations: their mappings have no file.
@@ -323,11 +329,14 @@ static struct err *attempt(struct quiesce *q, struct commit *c, uint64_t deadlin
 
 	q->attempts++;
 	TRY(process_freeze(q->process, after_ms(STOP_TIMEOUT_MS), first_stop));
+	uint64_t frozen = monotonic_ns();
 	struct err *e = q->gates ? gates_withdraw(q->gates) : NULL;
 	if (!e)
 		e = judge_all(q, ready);
 	if (!e && *ready)
 		e = add_moves(q, c);
+	q->times = (struct quiesce_times){.freeze = frozen - *first_stop,
+					  .judge = monotonic_ns() - frozen};
 	if (!e && *ready)
 		return NULL;
 	*ready = false;

@@ -17,6 +17,12 @@ struct quiesce_options {
 	void *arg;
 };
 
+// Where the time of the last stop went, in ns.
+struct quiesce_times {
+	uint64_t freeze; // until the last thread had stopped
+	uint64_t judge;	 // unwinding, judging, collecting the moves
+};
+
 struct quiesce; // judgements made so far, gates, the unwinder
 
 struct err *quiesce_create(struct plan *p, struct helper *h, const struct quiesce_options *opt,
@@ -40,3 +46,4 @@ struct unwinder *quiesce_unwinder(struct quiesce *q);
 
 // After the thaw: gates go. Also counts how often the process was stopped in vain.
 unsigned quiesce_attempts(const struct quiesce *q);
+struct quiesce_times quiesce_last_times(const struct quiesce *q);

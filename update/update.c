@@ -153,15 +153,23 @@ static struct err *try_commit(struct update *u, uint64_t deadline)
 	process_boost(pr);
 	struct err *e = quiesce_freeze(u->quiesce, u->commit, deadline, &first);
 	if (!e) {
+		struct quiesce_times t = quiesce_last_times(u->quiesce);
+		uint64_t before = monotonic_ns();
+
 		u->ret->threads = pr->threads.n;
 		e = commit_now(u);
 		u->committed = !e;
+		uint64_t after = monotonic_ns();
 		struct err *thawed = process_thaw(pr, &last);
 		if (!e)
 			e = thawed;
 		else
 			err_free(thawed);
 		u->ret->stop_ns = last - first;
+		u->ret->freeze_ns = t.freeze;
+		u->ret->judge_ns = t.judge;
+		u->ret->commit_ns = after - before;
+		u->ret->thaw_ns = last - after;
 	}
 	process_unboost(pr);
 	u->ret->attempts = quiesce_attempts(u->quiesce);

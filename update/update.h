@@ -29,6 +29,8 @@ struct update_result {
 	size_t merged, conflicts, jumps;
 	uint64_t stop_ns;  // critical stop: first thread stopped to last released
 	uint64_t stop2_ns; // the stop after it
+	// Shares of the critical stop: waiting for the threads, judging their stacks, the commit, letting go.
+	uint64_t freeze_ns, judge_ns, commit_ns, thaw_ns;
 	unsigned attempts;
 	VEC(char *) notes;
 };
