@@ -2,10 +2,9 @@
 // Gives every variable and function of NEW its place in the process: data stays at home (design 2).
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "update/plan.h"
-#include "util/cleanup.h"
+#include "update/pointers.h"
 
 static struct err *set_home(struct plan *p, const struct var *v, taddr_t home)
 {
@@ -69,66 +68,6 @@ static struct err *can_grow(const struct plan *p, const struct occupancy *o, con
 	return NULL;
 }
 
-// True when the word at `at` is a relocated word of OLD's own data that points to [from, to): the merge of
-// initial data will point it to the new place.
-static bool merged_word(const struct plan *p, taddr_t at, vaddr_t from, vaddr_t to)
-{
-	const struct module *old = p->subject->old;
-
-	vec_for_each (r, &old->relocs) {
-		if (r->type != R_X86_64_RELATIVE && r->type != R_X86_64_64)
-			continue;
-		vaddr_t target = (r->name ? r->sym_addr : 0) + (uint64_t)r->addend;
-		if (target >= from && target < to &&
-		    layout_data(&p->subject->record.layout, r->addr) == at)
-			return true;
-	}
-	return false;
-}
-
-// Looks through one writable mapping for a word that points into [home, home + size of v).
-static struct err *find_pointer_in(const struct plan *p, const struct mapping *m,
-				   const struct var *v, taddr_t home, taddr_t *ret)
-{
-	enum { CHUNK = 1 << 20 };
-	_cleanup_free_ uint64_t *buf = malloc(CHUNK);
-
-	if (!buf)
-		return err_nomem();
-	for (taddr_t at = m->start; at < m->end; at += CHUNK) {
-		size_t n = m->end - at < CHUNK ? m->end - at : CHUNK;
-		struct err *e = mem_read(p->subject->process->pid, at, buf, n);
-
-		if (e) { // device memory and the like, unmapped meanwhile
-			err_free(e);
-			return NULL;
-		}
-		for (size_t i = 0; i < n / 8; i++) {
-			if (buf[i] < home || buf[i] >= home + v->size)
-				continue;
-			if (merged_word(p, at + i * 8, v->addr, v->addr + v->size))
-				continue;
-			*ret = at + i * 8;
-			return NULL;
-		}
-	}
-	return NULL;
-}
-
-static struct err *find_pointer(const struct plan *p, const struct var *v, taddr_t home,
-				taddr_t *ret)
-{
-	*ret = 0;
-	vec_for_each (m, &p->subject->maps.v) {
-		if (!(m->prot & PROT_WRITE) || !strncmp(m->path, "/memfd:molt:", 12))
-			continue;
-		TRY(find_pointer_in(p, m, v, home, ret));
-		if (*ret)
-			return NULL;
-	}
-	return NULL;
-}
-
 // True when code of OLD takes the variable's address: then it may be anywhere.
 static bool address_taken(const struct plan *p, const struct var *v)
 {
@@ -151,7 +90,7 @@ static struct err *refuse_resized(const struct var *old, const struct var *new, 
 static struct err *place_resized(struct plan *p, const struct occupancy *o, uint32_t pair,
 				 const struct var *old, const struct var *new, taddr_t home)
 {
-	bool grows;
+	bool grows, searchable;
 	taddr_t pointer;
 
 	if (region_const(old->region) && region_const(new->region)) {
@@ -163,15 +102,21 @@ static struct err *place_resized(struct plan *p, const struct occupancy *o, uint
 	TRY(can_grow(p, o, old, new, home, &grows));
 	if (grows)
 		return set_home(p, new, home);
-	// It moves. A pointer to it that exists now would go on pointing at the old place; where its
-	// address is taken by code, one may also be made until the stop.
-	if (address_taken(p, old))
-		return refuse_resized(old, new, "code takes its address");
-	TRY(find_pointer(p, old, home, &pointer));
+	// It moves, so nothing may point to it. Where code takes its address, a pointer may also be made
+	// until the stop, and the search is done again there.
+	struct moved_var m = {.pair = pair, .from = home, .to = p->layout.base + new->addr,
+			      .search = address_taken(p, old)};
+	if (m.search) {
+		TRY(pointers_searchable(p, &searchable));
+		if (!searchable)
+			return refuse_resized(old, new,
+					      "there is too much memory to look for pointers to it "
+					      "inside the stop");
+	}
+	TRY(pointers_find(p, old, home, &pointer));
 	if (pointer)
 		return refuse_resized(old, new, "there are pointers to it");
 	p->home_moved[pair] = true;
-	struct moved_var m = {.pair = pair, .from = home, .to = p->layout.base + new->addr};
 	return vec_push(&p->moved, m);
 }
 

@@ -6,6 +6,7 @@
 
 #include "elf/type_fields.h"
 #include "update/initial.h"
+#include "update/pointers.h"
 #include "util/cleanup.h"
 
 enum { STRING_MAX = 4096 };
@@ -214,15 +215,8 @@ static struct err *merge_pair(struct plan *p, uint32_t pair)
 		return NULL;
 	m.ours = m.dest = layout_data(&p->layout, m.new->addr);
 	struct err *e = read_now(&m);
-	size_t conflicts = p->conflicts;
 	if (!e)
 		e = merge_units(&m);
-	if (!e && vp->type_changed_meaning && p->conflicts != conflicts)
-		e = err_refuse("type-meaning", m.new->name,
-			       "variable %s changed its type (%s became %s) and the process has "
-			       "changed its value",
-			       m.new->name, m.old->type_name ? m.old->type_name : "unknown",
-			       m.new->type_name ? m.new->type_name : "unknown");
 	if (!e)
 		e = fill_growth(&m);
 	free(m.now);
@@ -279,8 +273,16 @@ struct err *merge_moved(struct plan *p, const struct moved_var *moved, struct co
 	struct merging m = {.p = p, .old = &p->diff->old_vars.v[vp->old],
 			    .new = &p->diff->new_vars.v[vp->new], .ours = moved->from,
 			    .dest = moved->to, .carry = c};
-	struct err *e = read_now(&m);
+	taddr_t pointer = 0;
 
+	if (moved->search)
+		TRY(pointers_find(p, m.old, moved->from, &pointer));
+	if (pointer)
+		return err_refuse("var-resized", m.new->name,
+				  "variable %s is resized, cannot grow where it is, and there is a "
+				  "pointer to it at 0x%lx",
+				  m.new->name, pointer);
+	struct err *e = read_now(&m);
 	if (!e)
 		e = merge_units(&m);
 	free(m.now);

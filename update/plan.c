@@ -147,6 +147,11 @@ struct err *plan_make(struct subject *s, const char *new_path, const struct plan
 		return err_nomem();
 	p->subject = s;
 	struct err *e = module_open(new_path, opt->debug_dir, &p->new);
+	// Only an image of a checkpoint is "corrupt": a program that is none is refused.
+	if (e && e->kind == ERR_CORRUPT)
+		e->kind = ERR_REFUSED;
+	else if (e && e->errnum == ENOENT)
+		e->kind = ERR_USAGE;
 	if (!e)
 		e = subject_check_program(p->new, "new");
 	if (!e)

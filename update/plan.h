@@ -19,6 +19,7 @@ struct ifunc_slot {
 struct moved_var {
 	uint32_t pair; // index into diff->vars
 	taddr_t from, to;
+	bool search; // for pointers to it, again inside the stop
 };
 
 struct plan {

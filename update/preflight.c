@@ -93,6 +93,52 @@ static struct err *check_types(struct plan *p, const struct plan_options *opt)
 	return NULL;
 }
 
+// The compiler may take a static variable apart (clang's scalar replacement, an int that became a flag): what
+// its pieces mean stands in the code, and they have no type. Only code that did not change reads them right.
+static bool is_piece(const struct var *v)
+{
+	return v->local && region_writable(v->region) && !v->type_die && strchr(v->name, '.') &&
+	       !v->linker && !(v->file && strstr(v->file, "crtstuff"));
+}
+
+static struct err *check_piece(const struct diff *d, const struct var *v)
+{
+	for (uint32_t i = 0; i < d->new_funcs.n; i++) {
+		const struct func_pair *fp = diff_pair_of_new(d, i);
+
+		if (fp && fp->verdict == FUNC_SAME)
+			continue;
+		vec_for_each (in, &d->new_funcs.v[i].body.insns)
+			if (in->ref != REF_NONE && in->target >= v->addr &&
+			    in->target < v->addr + v->size)
+				return err_refuse("var-type", v->name,
+						  "the compiler has taken the variable %s apart, and "
+						  "%s, which uses it, changed: what it holds cannot "
+						  "be compared",
+						  v->name, d->new_funcs.v[i].name);
+	}
+	return NULL;
+}
+
+static struct err *check_variables(const struct diff *d)
+{
+	vec_for_each (vp, &d->vars) {
+		if (vp->old == NO_TWIN || vp->new == NO_TWIN)
+			continue;
+		const struct var *old = &d->old_vars.v[vp->old], *new = &d->new_vars.v[vp->new];
+
+		if (vp->type_changed_meaning && region_writable(old->region))
+			return err_refuse("var-type", new->name,
+					  "variable %s has another type: %s became %s, so its value "
+					  "may mean something else",
+					  new->name, old->type_name ? old->type_name : "unknown",
+					  new->type_name ? new->type_name : "unknown");
+		if (is_piece(new))
+			TRY(check_piece(d, new));
+	}
+	return NULL;
+}
+
 static struct err *check_name(const struct plan *p, const char *option, const char *name)
 {
 	vec_for_each (f, &p->diff->old_funcs)
@@ -152,5 +198,6 @@ struct err *preflight(struct plan *p, const struct plan_options *opt)
 	TRY(check_kinship(p));
 	TRY(check_names(p, opt));
 	TRY(check_facts(p->diff));
+	TRY(check_variables(p->diff));
 	return check_types(p, opt);
 }

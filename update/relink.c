@@ -50,10 +50,37 @@ static bool var_at_home(const struct plan *p, uint32_t new_var)
 	return vp && vp->old != NO_TWIN && !p->home_moved[vp - p->diff->vars.v];
 }
 
+static bool is_pair(const struct plan *p, uint32_t old_var, uint32_t new_var)
+{
+	const struct var_pair *vp = new_var == NO_TWIN ? NULL : diff_var_of_new(p->diff, new_var);
+
+	return vp && old_var != NO_TWIN && vp->old == old_var;
+}
+
+// The variables an address may mean: what starts at or covers it, and for a `lea` what ends there. Of a twin
+// only the readings count that OLD's instruction has too.
+static struct var_reading site_vars(const struct site *s)
+{
+	struct var_reading vr = diff_new_var_at(s->p->diff, s->i->target);
+
+	if (!(s->i->flags & INSN_LEA))
+		vr.end_of = NO_TWIN;
+	if (!s->twin)
+		return vr;
+	struct var_reading vo = diff_old_var_at(s->p->diff, s->twin->target);
+	bool inside = is_pair(s->p, vo.inside, vr.inside);
+	bool end_of = is_pair(s->p, vo.end_of, vr.end_of);
+	if (inside || end_of) {
+		vr.inside = inside ? vr.inside : NO_TWIN;
+		vr.end_of = end_of ? vr.end_of : NO_TWIN;
+	}
+	return vr;
+}
+
 static void read_site(const struct site *s, struct readings *r)
 {
 	const struct plan *p = s->p;
-	struct var_reading vr = diff_new_var_at(p->diff, s->i->target);
+	struct var_reading vr = site_vars(s);
 	enum region region = module_region(p->new, s->i->target);
 
 	if (vr.inside != NO_TWIN) {
@@ -62,8 +89,7 @@ static void read_site(const struct site *s, struct readings *r)
 		add_reading(r, layout_data(&p->layout, v->addr) + (s->i->target - v->addr),
 			    region_writable(v->region));
 	}
-	// An end pointer is an address; an access there would be out of bounds.
-	if (vr.end_of != NO_TWIN && (s->i->flags & INSN_LEA)) {
+	if (vr.end_of != NO_TWIN) {
 		const struct var *v = &p->diff->new_vars.v[vr.end_of];
 
 		add_reading(r, layout_data(&p->layout, v->addr) + v->size,
@@ -98,13 +124,10 @@ static taddr_t live_target(const struct plan *p, const struct insn *old)
 // True when one of the variables that the twins may mean is not at home any more.
 static bool twin_moved(const struct site *s)
 {
-	struct var_reading vr = diff_new_var_at(s->p->diff, s->i->target);
+	struct var_reading vr = site_vars(s);
 
-	if (vr.inside != NO_TWIN && !var_at_home(s->p, vr.inside) &&
-	    diff_var_of_new(s->p->diff, vr.inside))
-		return true;
-	return vr.end_of != NO_TWIN && (s->i->flags & INSN_LEA) &&
-	       !var_at_home(s->p, vr.end_of);
+	return (vr.inside != NO_TWIN && !var_at_home(s->p, vr.inside)) ||
+	       (vr.end_of != NO_TWIN && !var_at_home(s->p, vr.end_of));
 }
 
 static bool is_copied(const struct site *s, uint32_t var)
@@ -125,7 +148,7 @@ static struct err *copy_var(const struct site *s, uint32_t var)
 // nothing there can be written.
 static struct err *settle_boundary(const struct site *s, const struct readings *r)
 {
-	struct var_reading vr = diff_new_var_at(s->p->diff, s->i->target);
+	struct var_reading vr = site_vars(s);
 
 	for (size_t k = 0; k < r->n; k++)
 		if (r->fixed[k])
@@ -143,8 +166,7 @@ static bool follows_twin(const struct site *s)
 {
 	if (!s->twin || twin_moved(s))
 		return false;
-	return !s->changed ||
-	       diff_new_var_at(s->p->diff, s->i->target).inside != NO_TWIN ||
+	return !s->changed || site_vars(s).inside != NO_TWIN ||
 	       region_writable(module_region(s->p->new, s->i->target));
 }
 
@@ -162,12 +184,11 @@ static struct err *scan_site(const struct site *s)
 static struct err *resolve_data(const struct site *s, taddr_t *ret)
 {
 	const struct plan *p = s->p;
-	struct var_reading vr = diff_new_var_at(p->diff, s->i->target);
+	struct var_reading vr = site_vars(s);
 	struct readings r = {0};
 
 	*ret = p->layout.base + s->i->target;
-	if (is_copied(s, vr.inside) ||
-	    (is_copied(s, vr.end_of) && (s->i->flags & INSN_LEA) && vr.inside == NO_TWIN))
+	if (is_copied(s, vr.inside) || (is_copied(s, vr.end_of) && vr.inside == NO_TWIN))
 		return NULL;
 	if (follows_twin(s)) {
 		*ret = live_target(p, s->twin);
