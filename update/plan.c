@@ -145,6 +145,7 @@ struct err *plan_make(struct subject *s, const char *new_path, const struct plan
 
 	if (!p)
 		return err_nomem();
+	*ret = p;
 	p->subject = s;
 	struct err *e = module_open(new_path, opt->debug_dir, &p->new);
 	// Only an image of a checkpoint is "corrupt": a program that is none is refused.
@@ -156,10 +157,5 @@ struct err *plan_make(struct subject *s, const char *new_path, const struct plan
 		e = subject_check_program(p->new, "new");
 	if (!e)
 		e = plan_steps(p, opt, progress, arg);
-	if (e) {
-		plan_free(p);
-		return e;
-	}
-	*ret = p;
-	return NULL;
+	return e;
 }

@@ -46,7 +46,8 @@ struct plan_options {
 	size_t n_keep_old;
 };
 
-// Makes the plan, or refuses. `new_path` is opened here.
+// Makes the plan, or refuses. `new_path` is opened here. With an error *ret has what there was of it (NULL
+// without memory), for the report; the caller frees it in any case.
 struct err *plan_make(struct subject *s, const char *new_path, const struct plan_options *opt,
 		      void (*progress)(void *arg, const char *text), void *arg,
 		      struct plan **ret) must_check;

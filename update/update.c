@@ -282,8 +282,10 @@ static void describe(struct update *u)
 		program_id(s->old, r->old_build_id);
 	if (!u->plan)
 		return;
-	program_id(u->plan->new, r->new_build_id);
-	memcpy(r->count, u->plan->diff->count, sizeof(r->count));
+	if (u->plan->new)
+		program_id(u->plan->new, r->new_build_id);
+	if (u->plan->diff)
+		memcpy(r->count, u->plan->diff->count, sizeof(r->count));
 	r->jumps = u->plan->jumps;
 }
 
