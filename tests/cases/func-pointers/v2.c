@@ -3,8 +3,8 @@
 
 typedef const char *(*func)(void);
 
-static func table[2];
-static func *heap;
+func table[2];
+func *heap;
 
 static NOINLINE const char *changed(void)
 {

@@ -4,7 +4,7 @@
 #define N 64
 
 static volatile int guard_before = 1;
-static int slots[N] = { 5 };
+int slots[N] = { 5 };
 static volatile int guard_after = 2;
 
 NOINLINE void handle(const char *cmd, char *out, int size)

@@ -7,7 +7,7 @@ enum fsync_policy {
 	FSYNC_ALWAYS,
 };
 
-static enum fsync_policy policy;
+enum fsync_policy policy;
 
 NOINLINE void handle(const char *cmd, char *out, int size)
 {

@@ -8,7 +8,7 @@ enum fsync_policy {
 	FSYNC_SMART,
 };
 
-static enum fsync_policy policy;
+enum fsync_policy policy;
 
 NOINLINE void handle(const char *cmd, char *out, int size)
 {

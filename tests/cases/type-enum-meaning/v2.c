@@ -12,7 +12,7 @@ struct server {
 	enum fsync_policy fsync;
 };
 
-static struct server server;
+struct server server;
 
 NOINLINE void handle(const char *cmd, char *out, int size)
 {

@@ -6,7 +6,7 @@ struct item {
 	long used;
 };
 
-static struct item *list;
+struct item *list;
 
 NOINLINE void handle(const char *cmd, char *out, int size)
 {

@@ -7,7 +7,7 @@ struct item {
 	long limit;
 };
 
-static struct item *list;
+struct item *list;
 
 NOINLINE void handle(const char *cmd, char *out, int size)
 {

@@ -6,7 +6,7 @@ struct conf {
 	int ratio;
 };
 
-static struct conf conf;
+struct conf conf;
 
 NOINLINE void handle(const char *cmd, char *out, int size)
 {

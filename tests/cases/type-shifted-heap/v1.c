@@ -8,7 +8,7 @@ struct item {
 	char text[16];
 };
 
-static struct item *list;
+struct item *list;
 
 NOINLINE void handle(const char *cmd, char *out, int size)
 {

@@ -11,7 +11,7 @@ typedef struct {
 	inner_t *inner;
 } outer_t;
 
-static outer_t *outer;
+outer_t *outer;
 
 NOINLINE void handle(const char *cmd, char *out, int size)
 {

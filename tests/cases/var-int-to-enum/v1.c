@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "victim.h"
 
-static int can_resize = 1;
+int can_resize = 1;
 
 NOINLINE void handle(const char *cmd, char *out, int size)
 {

@@ -2,7 +2,7 @@
 #include "victim.h"
 
 enum resize { RESIZE_ENABLE, RESIZE_AVOID, RESIZE_FORBID };
-static enum resize can_resize = RESIZE_ENABLE;
+enum resize can_resize = RESIZE_ENABLE;
 
 NOINLINE void handle(const char *cmd, char *out, int size)
 {
