@@ -126,7 +126,8 @@ class Load:
     """A verifying client that runs until it is told to stop."""
 
     def __init__(self, program, *args):
-        self.proc = subprocess.Popen([os.path.join(CLIENTS, program), *map(str, args)], text=True,
+        folder = CLIENTS if os.path.exists(os.path.join(CLIENTS, program)) else os.path.join(HERE, "..", "clients")
+        self.proc = subprocess.Popen([os.path.join(folder, program), *map(str, args)], text=True,
                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
         if self.proc.stdout.readline().strip() != "running":
             raise Failure(f"{program} did not get going: {self.proc.stdout.read()}")
