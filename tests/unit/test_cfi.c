@@ -208,6 +208,7 @@ int main(void)
 	SRunner *r;
 	int failed;
 
+	tcase_set_timeout(t, 50);
 	tcase_add_loop_test(t, same_as_libdw, 0, (int)ARRAY_SIZE(libraries));
 	tcase_add_test(t, steps_by_offset);
 	tcase_add_test(t, steps_by_expression);

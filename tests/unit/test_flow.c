@@ -345,7 +345,7 @@ int main(void)
 	SRunner *r;
 	int failed;
 
-	tcase_set_timeout(t, 30);
+	tcase_set_timeout(t, 50);
 	tcase_add_loop_test(t, verdicts, 0, (int)ARRAY_SIZE(cases));
 	tcase_add_test(t, inline_system_call);
 	tcase_add_test(t, exact_and_removed);

@@ -439,7 +439,7 @@ int main(void)
 	SRunner *r;
 	int failed;
 
-	tcase_set_timeout(t, 30);
+	tcase_set_timeout(t, 50);
 	tcase_add_test(t, threads_and_depth);
 	tcase_add_test(t, handler_on_another_stack);
 	tcase_add_test(t, every_instruction);
