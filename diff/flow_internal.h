@@ -33,6 +33,7 @@ enum { // encoding order
 
 #define LOC(x) (1ULL << (x))
 #define LOC_ALL (LOC(LOCS) - 1)
+#define LOC_VECTORS (0xffffffffULL << LOC_VECTOR)
 #define LOC_CALLEE_SAVED (LOC(GPR_RBX) | LOC(GPR_RBP) | 0xf000ULL)
 #define LOC_RESULTS (LOC(GPR_RAX) | LOC(GPR_RDX) | 3ULL << LOC_VECTOR | LOC(LOC_X87))
 #define LOC_ARGS                                                                   \

@@ -62,16 +62,14 @@ static struct locs indexed_extent(const struct flow *f, int32_t offset)
 	return ret;
 }
 
-// What a call leaves in clobbered registers and somebody reads. A second result is read by name; so is a
-// floating one, unless it is handed on to the next call untouched, which only code with floats does.
+// What a call leaves in clobbered registers and somebody reads by name.
 static uint64_t results_read(const struct product *p, uint32_t insn, bool in_new)
 {
 	const struct graph *g = in_new ? p->f->new : p->f->old;
 	const struct locs *named = in_new ? p->f->named_new : p->f->named_old;
 	struct locs behind = flow_live_behind(g, named, insn);
-	uint64_t floats = p->f->new->floats || p->f->old->floats ? 3ULL << LOC_VECTOR : 0;
 
-	return LOC(GPR_RAX) | floats | (behind.regs & LOC_CLOBBERED & ~LOC(LOC_FLAGS));
+	return LOC(GPR_RAX) | (behind.regs & LOC_CLOBBERED & ~LOC(LOC_FLAGS));
 }
 
 // All that the instruction writes holds something else now.
@@ -148,11 +146,15 @@ static void transfer_equal(struct product *p, struct locs *at, uint32_t n)
 {
 	const struct facts *x = &p->f->new->facts[n];
 	bool call = p->f->new->b->insns.v[n].flags &INSN_CALL;
-	bool equal = product_inputs_equal(p, at, n);
+	bool floats = call && (p->f->new->floats || p->f->old->floats) &&
+		      (LOC_ARGS & LOC_VECTORS & ~at->regs);
 	struct locs named;
 
-	if (!equal) {
+	if (!product_inputs_equal(p, at, n)) {
 		taint(p, at, n, true);
+		// A floating result may be handed on to the next call without being named.
+		if (floats)
+			drop(p, at, LOC_RESULTS & LOC_VECTORS, NULL, n, true);
 		return;
 	}
 	at->regs |= x->kill;
