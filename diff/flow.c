@@ -11,8 +11,11 @@
 
 struct err *flow_create(const struct diff *d, uint32_t old_func, struct flow **ret)
 {
-	struct flow *f = calloc(1, sizeof(*f));
+	struct flow *f;
 
+	if (old_func >= d->old_funcs.n)
+		return err_new(ERR_INTERNAL, "no function has the number %u", old_func);
+	f = calloc(1, sizeof(*f));
 	if (!f)
 		return err_nomem();
 	f->d = d;
@@ -88,6 +91,7 @@ static struct err *prepare(struct flow *f)
 	TRY(flow_liveness(f, f->new, false, &f->live_new));
 	TRY(flow_liveness(f, f->new, true, &f->named_new));
 	TRY(flow_liveness(f, f->old, true, &f->named_old));
+	f->parameters_equal = flow_parameters_equal(f);
 	return product_walk(f, &f->product);
 }
 
@@ -218,6 +222,10 @@ static struct err *judge_changed(struct flow *f, const struct place *at,
 		ret->verdict = FRAME_NOTHING_LEFT;
 		return NULL;
 	}
+	if (!f->parameters_equal) {
+		wait_for(ret, "its parameters differ in the new program");
+		return NULL;
+	}
 	TRY(flow_way_equal(f, at, &fine, why, sizeof(why)));
 	if (fine)
 		ret->verdict = FRAME_PREFIX;
@@ -234,6 +242,16 @@ struct err *flow_judge(struct flow *f, vaddr_t pc, bool exact, cfi_equal_fn cfi_
 	*ret = (struct frame_judgement){.verdict = FRAME_WAIT};
 	if (!f->new_fn) {
 		wait_for(ret, "the function is gone in the new program");
+		return NULL;
+	}
+	if (!f->asked_types) {
+		f->changed_type = frame_changed_type(f->d, f->old_func);
+		f->asked_types = true;
+	}
+	if (f->changed_type) {
+		snprintf(ret->reason, sizeof(ret->reason),
+			 "its frame holds %s, which has another layout",
+			 f->changed_type->name);
 		return NULL;
 	}
 	if (f->pair->verdict != FUNC_SAME)

@@ -36,4 +36,9 @@ void flow_freep(struct flow **f);
 struct err *flow_judge(struct flow *f, vaddr_t pc, bool exact, cfi_equal_fn cfi_equal,
 		       void *arg, struct frame_judgement *ret) must_check;
 
+// A type with another layout that a frame of the function holds by value (or an enumeration with another
+// meaning), NULL when there is none or nobody can tell. Such a frame must return first even when the
+// function itself is the same: what the old code filled in, new code would read by the new layout.
+const struct type_change *frame_changed_type(const struct diff *d, uint32_t old_func);
+
 const char *frame_verdict_name(enum frame_verdict v); // "nothing-left"

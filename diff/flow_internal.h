@@ -138,6 +138,8 @@ struct flow {
 	struct slot_map slots;
 	VEC(int32_t) old_leas, new_leas; // offsets whose address is taken, ascending
 	struct product *product;
+	const struct type_change *changed_type; // that its frames hold
+	bool asked_types, parameters_equal;
 	// Before each instruction: with what a call may take, and by what instructions name only.
 	struct locs *live_new, *named_new, *named_old;
 };
@@ -196,3 +198,6 @@ void flow_state_equal(const struct flow *f, const struct place *at, bool *ret, c
 // Has nothing been done on the way that the new code does otherwise?
 struct err *flow_way_equal(const struct flow *f, const struct place *at, bool *ret,
 			   char *why, size_t size) must_check;
+
+// flow_locals.c: same number and types, as far as DWARF tells.
+bool flow_parameters_equal(const struct flow *f);

@@ -252,6 +252,44 @@ static void check_state(struct prefix *p)
 	check_live(p, &need, &equal);
 }
 
+static bool reads_escaped(const struct flow *f, uint32_t n, const struct locs *escaped)
+{
+	const struct facts *x = &f->new->facts[n];
+
+	for (unsigned i = 0; i < x->nmem; i++) {
+		struct locs touched = access_slots(f, &x->mem[i], false);
+
+		for (unsigned k = 0; x->mem[i].read && k < SLOT_WORDS; k++)
+			if (touched.slots[k] & escaped->slots[k])
+				return true;
+	}
+	return false;
+}
+
+// Without type information an object that others filled in may have another layout in the new program;
+// code ahead that looks at it in another way tells so.
+static struct err *check_objects(struct prefix *p)
+{
+	const struct flow *f = p->f;
+	struct locs escaped = flow_escaped(f);
+	_cleanup_free_ bool *ahead = calloc((size_t)f->new->n + 1, 1);
+
+	if (!ahead)
+		return err_nomem();
+	if (f->d->types.old_has_dwarf && f->d->types.new_has_dwarf)
+		return NULL;
+	TRY(graph_forward(f->new, p->at->n, NO_TWIN, ahead));
+	for (uint32_t n = 0; n < f->new->n && !p->refused; n++) {
+		uint32_t o = flow_near(f, n);
+
+		if (ahead[n] && (o == NO_TWIN || !flow_equal(f, n, o)) &&
+		    reads_escaped(f, n, &escaped))
+			refuse(p, "an object of the frame is used in another way at %s",
+			       where(p, n, true).text);
+	}
+	return NULL;
+}
+
 static struct err *check_way(struct prefix *p)
 {
 	struct err *err = mark_before(p);
@@ -285,6 +323,7 @@ struct err *flow_way_equal(const struct flow *f, const struct place *at, bool *r
 {
 	struct prefix p = {.f = f, .at = at, .why = why, .size = size};
 
+	TRY(check_objects(&p));
 	TRY(check_way(&p));
 	*ret = !p.refused;
 	return NULL;

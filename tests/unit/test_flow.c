@@ -147,6 +147,36 @@ static const struct flow_case cases[] = {
 	 FRAME_NOTHING_LEFT, NULL},
 };
 
+// With the comparison of types: frames that hold an object of another layout must return first.
+static const struct flow_case type_cases[] = {
+	{"an object of another layout", O2,
+	 "struct s { int X(a, b), X(b, a); };"
+	 "__attribute__((noipa)) void get(struct s *p) { p->a = 1; p->b = sink; }"
+	 "__attribute__((noipa)) int use(struct s *p) { return p->b; }"
+	 "long run(long n, char *s) { struct s x; get(&x); hold(); return use(&x); }",
+	 FRAME_WAIT, "which has another layout"},
+	{"an array of it in a block", O2,
+	 "typedef struct { int X(a, b), X(b, a); } s_t; struct o { s_t v[2]; };"
+	 "__attribute__((noipa)) void get(s_t *p) { p->a = 1; p->b = sink; }"
+	 "__attribute__((noipa)) int use(s_t *p) { return p->b; }"
+	 "long run(long n, char *s) { long r = 0; for (;;) { struct o x; get(x.v); "
+	 "hold();"
+	 "r += use(x.v + 1); } return r; }",
+	 FRAME_WAIT, "which has another layout"},
+	{"only a pointer to it", O2,
+	 "struct s { int X(a, b), X(b, a); };"
+	 "__attribute__((noipa)) int use(struct s *p) { return p->b; }"
+	 "long run(long n, char *s) { struct s *p = (void *)s; hold(); return use(p); }",
+	 FRAME_SAME, NULL},
+	{"parameters exchanged", O2,
+	 "__attribute__((noipa)) long f(X(long n, char *s), X(char *s, long n)) { for "
+	 "(;;) {"
+	 "hold(); if (sink) break; } return act(X(s, (char *)n), X(n, (long)s)) + X(1, "
+	 "2); }"
+	 "long run(long n, char *s) { return X(f(n, s), f(s, n)); }",
+	 FRAME_WAIT, NULL},
+};
+
 struct program {
 	char path[64];
 	struct module *m;
@@ -178,9 +208,9 @@ static void compile(struct program *p, const char *dir, const struct flow_case *
 	ck_assert_ptr_null(cfi_open(p->m, &p->cfi));
 }
 
-static void setup(struct setting *s, const struct flow_case *c)
+static void setup(struct setting *s, const struct flow_case *c, bool types)
 {
-	struct diff_options opt = {.skip_types = true, .threads = 1};
+	struct diff_options opt = {.skip_types = !types, .threads = 1};
 	struct err *e;
 
 	strcpy(s->dir, "/tmp/molt-flow-XXXXXX");
@@ -235,16 +265,15 @@ static vaddr_t behind_call(const struct module *m, const struct body *b,
 	ck_abort_msg("no call of %s", callee);
 }
 
-START_TEST(verdicts)
+static void check_case(const struct flow_case *c, const char *function, bool types)
 {
-	const struct flow_case *c = &cases[_i];
 	struct setting s = {0};
 	struct frame_judgement j;
 	const struct func *run;
 	uint32_t index;
 
-	setup(&s, c);
-	index = old_function(&s, "run");
+	setup(&s, c, types);
+	index = old_function(&s, function);
 	run = &s.d->old_funcs.v[index];
 	ck_assert_ptr_null(frame_judge(s.d, index, behind_call(s.old.m, &run->body, "hold"),
 				       false, rules_equal, &s, &j));
@@ -267,6 +296,18 @@ START_TEST(verdicts)
 	}
 	teardown(&s);
 }
+
+START_TEST(verdicts)
+{
+	check_case(&cases[_i], "run", false);
+}
+END_TEST
+
+START_TEST(verdicts_by_types)
+{
+	check_case(&type_cases[_i], strstr(type_cases[_i].body, " f(X") ? "f" : "run",
+		   true);
+}
 END_TEST
 
 // A thread that waits in a system call of its own: pc is exact, and the kernel may repeat the call.
@@ -283,7 +324,7 @@ START_TEST(inline_system_call)
 	struct frame_judgement j;
 	uint32_t index;
 
-	setup(&s, &c);
+	setup(&s, &c, false);
 	index = old_function(&s, "run");
 	vec_for_each(i, &s.d->old_funcs.v[index].body.insns) {
 		if (!(i->flags & INSN_SYSCALL))
@@ -317,7 +358,7 @@ START_TEST(exact_and_removed)
 	struct frame_judgement j;
 	uint32_t index;
 
-	setup(&s, &c);
+	setup(&s, &c, false);
 	index = old_function(&s, "act");
 	vec_for_each(i, &s.d->old_funcs.v[index].body.insns) {
 		ck_assert_ptr_null(
@@ -347,6 +388,7 @@ int main(void)
 
 	tcase_set_timeout(t, 50);
 	tcase_add_loop_test(t, verdicts, 0, (int)ARRAY_SIZE(cases));
+	tcase_add_loop_test(t, verdicts_by_types, 0, (int)ARRAY_SIZE(type_cases));
 	tcase_add_test(t, inline_system_call);
 	tcase_add_test(t, exact_and_removed);
 	suite_add_tcase(s, t);
