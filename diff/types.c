@@ -107,7 +107,7 @@ static struct err *report_old(struct types *t, struct type_report *r, struct typ
 
 	if (def->twin == NO_TYPE) {
 		c.verdict = TYPE_REMOVED;
-		c.live = def->live;
+		c.live = def->life == LIFE_LIVE;
 		return push_change(t, r, c, &t->old, def);
 	}
 	twin = &t->new.defs.v[def->twin];
@@ -121,10 +121,10 @@ static struct err *report_old(struct types *t, struct type_report *r, struct typ
 	c.new_size = t->new.d->dies.v[twin->die].size;
 	// The data was made by OLD. A type that only NEW's debug information shows to be on the heap may
 	// have been there before behind casts.
-	c.live = def->live || twin->live;
+	c.live = def->life == LIFE_LIVE || twin->life == LIFE_LIVE;
 	if (c.live)
-		c.via = def->live ? type_via_text(t, &t->old, def)
-				  : type_via_text(t, &t->new, twin);
+		c.via = def->life == LIFE_LIVE ? type_via_text(t, &t->old, def)
+					       : type_via_text(t, &t->new, twin);
 	return push_change(t, r, c, &t->new, twin);
 }
 

@@ -8,6 +8,12 @@
 
 #define NO_TYPE UINT32_MAX
 
+enum type_life { // how data of a type lives, the longest last
+	LIFE_UNKNOWN,
+	LIFE_STACK, // in frames of functions that run
+	LIFE_LIVE,  // for as long as the process
+};
+
 // A record or enumeration, once for all units that declare it the same way.
 struct type_def {
 	const char *name; // qualified, without keyword
@@ -17,7 +23,7 @@ struct type_def {
 	uint32_t twin;	    // in the other program, NO_TYPE if none
 	uint32_t same_name; // next definition of the same name, NO_TYPE at the end
 	uint32_t via;	    // the entry that makes it live, NO_DIE
-	bool live;
+	enum type_life life;
 	bool compared,
 		comparing; // of old definitions: the differences are known, or being found
 	struct type_difference all; // of everything inside
@@ -51,7 +57,7 @@ uint64_t type_name_hash(const char *name);
 
 // Marks the definitions of which data can be live.
 struct err *types_mark_live(struct type_side *s) must_check;
-// "variable settings", "member next of struct item"; NULL if it is not live.
+// "variable settings", "member next of struct item", for a live one.
 const char *type_via_text(struct types *t, const struct type_side *s,
 			  const struct type_def *def);
 

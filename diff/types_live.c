@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Of which types can data be alive in a process: those of static variables, those that any pointer other
 // than a parameter leads to (the heap), and all that these contain. Types of local variables whose
-// pointers are only passed on live on the stack of functions that are running.
+// pointers are only passed on live on the stack of functions that are running. A record that is neither is
+// reached by casts only, as redis does with what it keeps behind a dictionary entry: it may be anywhere.
 #include "diff/types_internal.h"
 
 #include <dwarf.h>
@@ -14,26 +15,28 @@ struct live_walk {
 	VEC(uint32_t) queue; // definitions whose members are to be marked
 };
 
-static struct err *mark_def(struct live_walk *w, uint32_t def, uint32_t via)
+static struct err *mark_def(struct live_walk *w, uint32_t def, enum type_life life,
+			    uint32_t via)
 {
 	struct type_def *t = &w->s->defs.v[def];
 
-	if (t->live)
+	if (t->life >= life)
 		return NULL;
-	t->live = true;
+	t->life = life;
 	t->via = via;
 	return vec_push(&w->queue, def);
 }
 
 // A declaration stands for every definition of its name.
-static struct err *mark(struct live_walk *w, const struct die *e, uint32_t via)
+static struct err *mark(struct live_walk *w, const struct die *e, enum type_life life,
+			uint32_t via)
 {
 	uint32_t def = type_def_of(w->s, e);
 
 	if (!(e->flags & DIE_DECLARATION))
-		return def == NO_TYPE ? NULL : mark_def(w, def, via);
+		return def == NO_TYPE ? NULL : mark_def(w, def, life, via);
 	for (; def != NO_TYPE; def = w->s->defs.v[def].same_name)
-		TRY(mark_def(w, def, via));
+		TRY(mark_def(w, def, life, via));
 	return NULL;
 }
 
@@ -42,8 +45,8 @@ static bool points(const struct die *e)
 	return die_is_pointer(e) || e->tag == DW_TAG_ptr_to_member_type;
 }
 
-// Marks what a type leads to through a pointer, and with `by_value` the type itself.
-static struct err *mark_type(struct live_walk *w, uint64_t off, bool by_value,
+// Marks what a type is made of with the life of the data itself, and what it points to as live.
+static struct err *mark_type(struct live_walk *w, uint64_t off, enum type_life life,
 			     uint32_t via)
 {
 	for (int depth = 0; depth < MAX_TYPE_DEPTH; depth++) {
@@ -52,9 +55,9 @@ static struct err *mark_type(struct live_walk *w, uint64_t off, bool by_value,
 		if (!e)
 			return NULL;
 		if (points(e))
-			by_value = true;
+			life = LIFE_LIVE;
 		else if (e->tag != DW_TAG_array_type)
-			return by_value ? mark(w, e, via) : NULL;
+			return life ? mark(w, e, life, via) : NULL;
 		off = e->type;
 	}
 	return NULL;
@@ -77,29 +80,58 @@ static struct err *mark_members(struct live_walk *w, uint32_t def)
 		const struct die *c = &d->dies.v[i];
 
 		if (c->tag == DW_TAG_member || c->tag == DW_TAG_inheritance)
-			TRY(mark_type(w, c->type, true, i));
+			TRY(mark_type(w, c->type, w->s->defs.v[def].life, i));
 	}
 	return NULL;
+}
+
+static enum type_life life_of(const struct die *e)
+{
+	if (e->tag == DW_TAG_member)
+		return LIFE_UNKNOWN; // that of its record
+	if (e->tag != DW_TAG_variable)
+		return LIFE_STACK; // a function's result by value
+	return (e->flags & DIE_STATIC) || !(e->flags & DIE_LOCAL) ? LIFE_LIVE : LIFE_STACK;
+}
+
+static struct err *mark_uses(struct live_walk *w)
+{
+	const struct dies *d = w->s->d;
+
+	vec_for_each(e, &d->dies) {
+		if (e->tag != DW_TAG_member && e->tag != DW_TAG_variable &&
+		    e->tag != DW_TAG_subprogram && e->tag != DW_TAG_subroutine_type)
+			continue;
+		TRY(mark_type(w, declared_type(d, e), life_of(e), dies_index(d, e)));
+	}
+	return NULL;
+}
+
+static struct err *mark_queue(struct live_walk *w, size_t *done)
+{
+	for (; *done < w->queue.n; ++*done)
+		TRY(mark_members(w, w->queue.v[*done]));
+	return NULL;
+}
+
+static struct err *mark_all(struct live_walk *w)
+{
+	size_t done = 0;
+
+	TRY(mark_uses(w));
+	TRY(mark_queue(w, &done));
+	for (uint32_t i = 0; i < w->s->defs.n; i++)
+		if (!w->s->defs.v[i].life &&
+		    die_is_record(&w->s->d->dies.v[w->s->defs.v[i].die]))
+			TRY(mark_def(w, i, LIFE_LIVE, NO_DIE));
+	return mark_queue(w, &done);
 }
 
 struct err *types_mark_live(struct type_side *s)
 {
 	struct live_walk w = {.s = s};
-	struct err *e = NULL;
+	struct err *e = mark_all(&w);
 
-	vec_for_each(die, &s->d->dies) {
-		bool is_static = die->tag == DW_TAG_variable &&
-				 ((die->flags & DIE_STATIC) || !(die->flags & DIE_LOCAL));
-
-		if (die->tag == DW_TAG_member || die->tag == DW_TAG_variable ||
-		    die->tag == DW_TAG_subprogram || die->tag == DW_TAG_subroutine_type)
-			e = mark_type(&w, declared_type(s->d, die), is_static,
-				      dies_index(s->d, die));
-		if (e)
-			break;
-	}
-	for (size_t i = 0; i < w.queue.n && !e; i++)
-		e = mark_members(&w, w.queue.v[i]);
 	vec_free(&w.queue);
 	return e;
 }
@@ -111,7 +143,7 @@ const char *type_via_text(struct types *t, const struct type_side *s,
 	const char *name;
 
 	if (!e)
-		return NULL;
+		return "casts only, so it may be anywhere";
 	name = dies_origin(s->d, e)->name;
 	if (!name)
 		name = "(unnamed)";

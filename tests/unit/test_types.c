@@ -128,9 +128,9 @@ static const struct type_case cases[] = {
 	 "enum e { A, B, CLOSED }; struct s { enum e a; };",
 	 "enum e { A, B, C, CLOSED }; struct s { enum e a; };", HEAP, "enum e",
 	 TYPE_MEANING, "CLOSED", 1},
-	{"unused type", "struct t { int a; }; struct s { int a; };",
+	{"behind casts only", "struct t { int a; }; struct s { int a; };",
 	 "struct t { int a, b; }; struct s { int a; };",
-	 HEAP "int f(struct t *x) { return x->a; }", "struct t", TYPE_STACK_ONLY, "b", 0},
+	 HEAP "int f(struct t *x) { return x->a; }", "struct t", TYPE_GROWN, "b", 1},
 	{"stack only", "struct t { int a; };", "struct t { int a, b; };",
 	 "int f(struct t *x) { return x->a++; } int g(void) { struct t l = {1}; return "
 	 "f(&l) + l.a; }",
