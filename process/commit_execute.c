@@ -294,7 +294,9 @@ struct err *commit_execute(struct commit *c)
 
 	if (c->stage != COMMIT_OPEN)
 		return err_new(ERR_INTERNAL, "the commit was executed before");
-	e = write_header(c);
+	e = commit_leave_rseq(c);
+	if (!e)
+		e = write_header(c);
 	if (!e)
 		e = fault_point("before-verify");
 	if (!e)

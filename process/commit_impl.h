@@ -47,6 +47,8 @@ struct commit {
 // The prepared page range that covers all of [addr, addr + len), or NULL.
 const struct commit_span *commit_prepared(const struct commit *c, taddr_t addr,
 					  uint64_t len);
+// Moves stopped threads out of restartable sequences.
+struct err *commit_leave_rseq(struct commit *c) must_check;
 // Puts the protections back that the ranges record; stops at nothing, returns the first error.
 struct err *commit_unprotect(struct helper *h, const struct maps *maps,
 			     const struct commit_range *ranges, size_t n) must_check;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/rseq.h>
 
 #include "tests/unit/tool_child.h"
 
@@ -11,7 +12,7 @@ enum { WORDS = 190, FUNCS = 8, PATCHES = WORDS + FUNCS + 2 };
 
 // What a commit changes together: all words, the constant that each function returns, the loop that is
 // the active one, and with it the pc of every thread in it.
-static volatile uint64_t generation;
+volatile uint64_t generation;
 static volatile uint64_t words[WORDS];
 volatile uint64_t active_loop;
 uint32_t gen_funcs(void);
@@ -98,10 +99,37 @@ __attribute__((noreturn)) static void *poller(void *arg)
 			mine->bad[i] = (uint64_t)errno;
 }
 
+// A restartable sequence that sees two generations was not restarted.
+extern const uint8_t rseq_sections[];
+uint64_t rseq_once(void *area);
+__asm__(".section .data.rel.ro, \"aw\"\n.balign 32\n.globl rseq_sections\n"
+	"rseq_sections: .long 0, 0\n .quad 1f, 2f - 1f, 3f\n"
+	".text\n.globl rseq_once\n rseq_once: lea rseq_sections(%rip), %rax\n"
+	"mov $500, %ecx\n mov %rax, 8(%rdi)\n"
+	"1: mov generation(%rip), %rdx\n"
+	"5: pause\n dec %ecx\n jnz 5b\n cmp generation(%rip), %rdx\n"
+	"2: jne 4f\n xor %eax, %eax\n ret\n"
+	".long 0x53053053\n"
+	"3: xor %eax, %eax\n ret\n"
+	"4: mov $1, %eax\n ret\n");
+
+__attribute__((noreturn)) static void *restarter(void *arg)
+{
+	unsigned i = (unsigned)(uintptr_t)arg;
+	void *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+
+	for (;; mine->rounds[i]++) {
+		for (unsigned k = 0; k < 50; k++)
+			if (rseq_once(area))
+				mine->bad[i] = 1;
+		nap_us(100);
+	}
+}
+
 static void commit_victim(struct shared *s)
 {
-	void *(*const bodies[])(void *) = {looper, looper,  reader,
-					   reader, sleeper, poller};
+	void *(*const bodies[])(void *) = {looper,  looper, reader,   reader,
+					   sleeper, poller, restarter};
 	pthread_t t;
 
 	mine = s;
@@ -110,7 +138,7 @@ static void commit_victim(struct shared *s)
 	looper(NULL);
 }
 
-enum { COMMIT_THREADS = 6 };
+enum { COMMIT_THREADS = 7 };
 
 static struct err *add_word(struct commit *c, volatile uint64_t *at, uint64_t from,
 			    uint64_t to)
