@@ -125,7 +125,7 @@ static bool string_tails_equal(const struct comparer *c, vaddr_t old, vaddr_t ne
 	bool zo = all_zero(po, no), zn = all_zero(pn, nn);
 
 	if (zo || zn)
-		return true; // on one side it is plainly a string
+		return zo && zn;
 	return no == nn && !memcmp(po, pn, no);
 }
 
@@ -210,22 +210,33 @@ static bool relocs_equal(struct comparer *c, const struct reloc *o, const struct
 	       (!o->version || !strcmp(o->version, n->version));
 }
 
+// Bytes of [addr, addr + n) that the file has; those behind are zero.
+static uint64_t backed(const struct module *m, vaddr_t addr, uint64_t n)
+{
+	vec_for_each(s, &m->segments) {
+		uint64_t at = addr - s->addr;
+
+		if (s->type == PT_LOAD && addr >= s->addr && at < s->memsz) {
+			uint64_t have = at < s->filesz ? s->filesz - at : 0;
+
+			return have < n ? have : n;
+		}
+	}
+	return 0;
+}
+
 static bool bytes_differ(const struct module *mo, const struct module *mn, vaddr_t old,
 			 vaddr_t new, uint64_t n)
 {
-	const uint8_t *po = module_bytes(mo, old, n), *pn = module_bytes(mn, new, n);
-	uint8_t a[256], b[256];
+	uint64_t ho = backed(mo, old, n), hn = backed(mn, new, n),
+		 both = ho < hn ? ho : hn;
+	const uint8_t *po = module_bytes(mo, old, ho), *pn = module_bytes(mn, new, hn);
 
-	if (po && pn)
-		return memcmp(po, pn, n);
-	for (uint64_t at = 0; at < n; at += sizeof(a)) {
-		uint64_t k = n - at < sizeof(a) ? n - at : sizeof(a);
-
-		if (!module_read(mo, old + at, a, k) ||
-		    !module_read(mn, new + at, b, k) || memcmp(a, b, k))
-			return true;
-	}
-	return false;
+	if ((both && (!po || !pn)) || (both && memcmp(po, pn, both)))
+		return true;
+	// Where one has bytes and the other .bss, they are equal if zero.
+	return !all_zero(po ? po + both : NULL, ho - both) ||
+	       !all_zero(pn ? pn + both : NULL, hn - both);
 }
 
 static bool compare_range(struct comparer *c, vaddr_t old, vaddr_t new, uint64_t size)

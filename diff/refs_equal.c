@@ -124,6 +124,28 @@ static bool boundary_equal(struct comparer *c, const struct func *of, const stru
 	return plain_equal(c, o, n, ro.inside, rn.inside);
 }
 
+static bool is_crt(const struct func *f)
+{
+	return f->file && !strcmp(f->file, "crtstuff.c");
+}
+
+// The compiler's start-up code refers to ends of sections, which other objects share by chance.
+static bool same_label(const struct comparer *c, vaddr_t old, vaddr_t new)
+{
+	const unsigned types = 1u << STT_NOTYPE | 1u << STT_OBJECT;
+	const struct module *m = c->old->m;
+	const struct symbol *o = module_symbol_at(m, old, types);
+
+	for (; o && o < m->symbols.v + m->symbols.n && o->addr == old; o++) {
+		const struct symbol *n =
+			o->size ? NULL : module_symbol_named(c->new->m, o->name);
+
+		if (n && n->addr == new)
+			return true;
+	}
+	return false;
+}
+
 static bool data_equal(struct comparer *c, const struct func *of, const struct insn *o,
 		       const struct func *nf, const struct insn *n)
 {
@@ -132,6 +154,8 @@ static bool data_equal(struct comparer *c, const struct func *of, const struct i
 
 	if (o->access != n->access)
 		return false;
+	if (is_crt(of) && is_crt(nf) && same_label(c, o->target, n->target))
+		return true;
 	if ((o->flags & INSN_LEA) && (ro.end_of != NO_TWIN || rn.end_of != NO_TWIN))
 		return boundary_equal(c, of, o, nf, n, ro, rn);
 	return plain_equal(c, o, n, ro.inside, rn.inside);

@@ -29,7 +29,13 @@ static uint32_t entry_target(const struct decoding *d, vaddr_t table, uint32_t i
 	if (!p)
 		return UINT32_MAX;
 	memcpy(&offset, p, 4);
-	return decoding_index(d, table + (uint64_t)(int64_t)offset);
+	vaddr_t to = table + (uint64_t)(int64_t)offset;
+	// Cases that cannot happen lead to a label behind the last instruction.
+	vec_for_each(part, &d->b->parts) {
+		if (part->n && to == part->addr + part->size)
+			return part->first + part->n - 1;
+	}
+	return decoding_index(d, to);
 }
 
 static bool referenced_at(const struct body *b, vaddr_t addr)

@@ -280,6 +280,19 @@ static struct err *note_relocs(struct side *s)
 	return NULL;
 }
 
+// The tables of other functions begin behind this one's entries, and theirs may look like its own.
+static void trim_tables(struct side *s)
+{
+	for (size_t i = 0; i < s->n_funcs; i++) {
+		vec_for_each(t, &s->funcs[i].body.tables) {
+			vaddr_t next = next_above(s->lea_refs.v, s->lea_refs.n, t->addr);
+
+			if (next - t->addr >= 4 && next - t->addr < (uint64_t)t->n * 4)
+				t->n = (uint32_t)((next - t->addr) / 4);
+		}
+	}
+}
+
 struct err *side_decode(struct side *s)
 {
 	for (size_t i = 0; i < s->n_funcs; i++)
@@ -291,6 +304,7 @@ struct err *side_decode(struct side *s)
 	TRY(note_relocs(s));
 	sort_unique(s->refs.v, &s->refs.n);
 	sort_unique(s->lea_refs.v, &s->lea_refs.n);
+	trim_tables(s);
 	return NULL;
 }
 
