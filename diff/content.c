@@ -112,8 +112,39 @@ static bool all_zero(const uint8_t *p, uint64_t n)
 	return true;
 }
 
-// What lies behind the NUL of a string up to the next thing referred to is padding, or the "string" is
-// the start of something else.
+static const uint8_t *section_of(const struct module *m, vaddr_t addr, uint64_t *size)
+{
+	vec_for_each(s, &m->alloc_sections) {
+		if (addr - s->addr < s->size) {
+			*size = s->size;
+			return module_bytes(m, s->addr, s->size);
+		}
+	}
+	return NULL;
+}
+
+// Do all strings of p[0..n) stand somewhere in the section of `addr` too?
+static bool pieces_known(const struct module *m, vaddr_t addr, const uint8_t *p,
+			 uint64_t n)
+{
+	uint64_t size = 0;
+	const uint8_t *section = section_of(m, addr, &size);
+
+	if (!section || !n || p[n - 1])
+		return false;
+	for (uint64_t at = 0; at < n;) {
+		uint64_t len = strlen((const char *)p + at);
+
+		if (len && !memmem(section, size, p + at, len + 1))
+			return false;
+		at += len + 1;
+	}
+	return true;
+}
+
+// What lies behind the NUL of a string up to the next thing referred to: padding, strings that the
+// compiler made and did not need in the end ("quit" of an inlined strcmp), which stand in the other
+// program too, or the "string" is the start of something larger.
 static bool string_tails_equal(const struct comparer *c, vaddr_t old, vaddr_t new,
 			       uint64_t len)
 {
@@ -124,9 +155,12 @@ static bool string_tails_equal(const struct comparer *c, vaddr_t old, vaddr_t ne
 	const uint8_t *pn = module_bytes(c->new->m, new + len, nn);
 	bool zo = all_zero(po, no), zn = all_zero(pn, nn);
 
-	if (zo || zn)
-		return zo && zn;
-	return no == nn && !memcmp(po, pn, no);
+	if (zo && zn)
+		return true;
+	if (no == nn)
+		return po && pn && !memcmp(po, pn, no);
+	return (zo || (po && pieces_known(c->new->m, new, po, no))) &&
+	       (zn || (pn && pieces_known(c->old->m, old, pn, nn)));
 }
 
 bool unnamed_equal(struct comparer *c, vaddr_t old, vaddr_t new, unsigned access)
@@ -239,6 +273,26 @@ static bool bytes_differ(const struct module *mo, const struct module *mn, vaddr
 	       !all_zero(pn ? pn + both : NULL, hn - both);
 }
 
+// A program linked to fixed addresses has pointers without relocations: a word that can be one is one.
+static bool compare_fixed(struct comparer *c, vaddr_t old, vaddr_t new, uint64_t size)
+{
+	const struct module *mo = c->old->m, *mn = c->new->m;
+
+	for (uint64_t at = 0; at < size;) {
+		uint64_t k = 8 - ((old + at) & 7), a = 0, b = 0;
+
+		if (k > size - at)
+			k = size - at;
+		if (!module_read(mo, old + at, &a, k) || !module_read(mn, new + at, &b, k))
+			return false;
+		bool pointers = k == 8 && is_absolute(mo, a) && is_absolute(mn, b);
+		if (pointers ? !pointers_equal(c, a, b) : a != b)
+			return false;
+		at += k;
+	}
+	return true;
+}
+
 static bool compare_range(struct comparer *c, vaddr_t old, vaddr_t new, uint64_t size)
 {
 	const struct module *mo = c->old->m, *mn = c->new->m;
@@ -285,7 +339,10 @@ bool ranges_equal(struct comparer *c, vaddr_t old, vaddr_t new, uint64_t size)
 	c->used += !c->memo.v[slot].old;
 	c->memo.v[slot] = (struct memo){old, new, size, MEMO_EQUAL};
 	c->depth++;
-	equal = compare_range(c, old, new, size);
+	if (c->old->m->type == ET_EXEC && c->new->m->type == ET_EXEC)
+		equal = compare_fixed(c, old, new, size);
+	else
+		equal = compare_range(c, old, new, size);
 	c->depth--;
 	if (equal)
 		return true;

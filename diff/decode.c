@@ -126,6 +126,30 @@ static void hash_insn(const ZydisDecoder *d, struct raw *r, struct insn *in, boo
 			    z->raw.imm[1].size ? z->raw.imm[1].value.u : 0);
 }
 
+// The meaning of fixed addresses takes the place of their value in the hashes.
+static void hash_absolute(const struct decoding *d, const ZydisDecoder *z, struct raw *r,
+			  struct insn *in, bool rip)
+{
+	bool disp = !rip && r->z.raw.disp.size == 32 &&
+		    is_absolute(d->m, (uint32_t)r->z.raw.disp.value);
+	bool imm = has_imm(&r->z) && r->z.raw.imm[0].size >= 32 &&
+		   is_absolute(d->m, r->z.raw.imm[0].value.u);
+
+	if (!disp && !imm)
+		return;
+	decode_operands(z, r);
+	in->hash_noimm = hash_operands(r, rip || disp);
+	in->hash = in->hash_noimm;
+	if (disp)
+		in->hash = hash_mix(in->hash,
+				    absolute_meaning(d, (uint32_t)r->z.raw.disp.value));
+	if (imm)
+		in->hash =
+			hash_mix(in->hash, absolute_meaning(d, r->z.raw.imm[0].value.u));
+	else if (has_imm(&r->z))
+		in->hash = hash_mix(in->hash, r->z.raw.imm[0].value.u);
+}
+
 static uint16_t flags_of(const ZydisDecodedInstruction *z)
 {
 	bool direct = z->raw.imm[0].is_relative;
@@ -178,7 +202,8 @@ static void read_memory_operand(const ZydisDecoder *d, struct raw *r, struct ins
 	}
 }
 
-static struct insn make_insn(const ZydisDecoder *d, struct raw *r, vaddr_t addr)
+static struct insn make_insn(const struct decoding *what, const ZydisDecoder *d,
+			     struct raw *r, vaddr_t addr)
 {
 	const ZydisDecodedInstruction *z = &r->z;
 	struct insn in = {.addr = addr, .len = z->length, .flags = flags_of(z)};
@@ -186,6 +211,8 @@ static struct insn make_insn(const ZydisDecoder *d, struct raw *r, vaddr_t addr)
 
 	in.target_index = UINT32_MAX;
 	hash_insn(d, r, &in, rip);
+	if (what->m->type == ET_EXEC && !z->raw.imm[0].is_relative)
+		hash_absolute(what, d, r, &in, rip);
 	if (z->raw.imm[0].is_relative) {
 		in.disp_off = z->raw.imm[0].offset;
 		in.disp_size = z->raw.imm[0].size / 8;
@@ -224,7 +251,7 @@ static struct err *decode_part(struct decoding *d, const ZydisDecoder *z,
 		}
 		starts[at] = (uint32_t)b->insns.n;
 		if (!is_nop(&r)) {
-			struct insn in = make_insn(z, &r, part->addr + at);
+			struct insn in = make_insn(d, z, &r, part->addr + at);
 
 			TRY(vec_push(&b->insns, in));
 		}

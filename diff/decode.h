@@ -21,4 +21,9 @@ bool decoding_covers(const struct decoding *d, vaddr_t addr);
 struct err *classify_references(struct decoding *d) must_check;
 struct err *find_jump_tables(struct decoding *d) must_check;
 
+// For programs linked to fixed addresses: is the number of an instruction an address, and which thing
+// does it mean (equal in both programs if it is the same)?
+bool is_absolute(const struct module *m, uint64_t value);
+uint64_t absolute_meaning(const struct decoding *d, uint64_t value);
+
 uint64_t hash_mix(uint64_t a, uint64_t b);

@@ -135,6 +135,10 @@ char *explain_difference(const struct comparer *c, const struct insn *o,
 
 	if (!o) {
 		len = asprintf(&text, "0x%lx %s is new", (unsigned long)n->addr, name);
+	} else if (o->hash != n->hash &&
+		   insn_immediate(c->old, o) == insn_immediate(c->new, n)) {
+		len = asprintf(&text, "0x%lx %s: what its fixed address means differs",
+			       (unsigned long)n->addr, name);
 	} else if (o->hash != n->hash) {
 		len = asprintf(&text, "0x%lx %s: %ld became %ld", (unsigned long)n->addr,
 			       name, (long)insn_immediate(c->old, o),

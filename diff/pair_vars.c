@@ -82,6 +82,27 @@ static uint64_t owner_key(const struct side *s, const struct alias *a,
 	return key_without_digits(key_string(6, s->funcs[f].name), a->name);
 }
 
+static bool made_by_compiler(const char *name)
+{
+	return !strncmp(name, "CSWTCH.", 7) || !strncmp(name, "__func__.", 9) ||
+	       !strncmp(name, "__FUNCTION__.", 13) ||
+	       !strncmp(name, "__PRETTY_FUNCTION__.", 20) || !strncmp(name, "C.", 2) ||
+	       !strncmp(name, "switch.table", 12);
+}
+
+// clang splits a structure into "conf.0", "conf.1", which DWARF has as pieces of "conf". What gcc
+// numbers has an entry of its own there.
+static uint64_t piece_key(const struct side *s, const struct alias *a,
+			  const uint32_t *owner)
+{
+	(void)owner;
+	if (!a->local || !is_numbered(a->name) || dwarf_of(s, a) || !s->names->vars.n ||
+	    made_by_compiler(a->name))
+		return 0;
+	return key_string(hash_mix(key_string(9, a->file), s->vars[a->index].size),
+			  a->name);
+}
+
 static uint64_t content_of(const struct side *s, const struct var *v)
 {
 	const uint8_t *p = module_bytes(s->m, v->addr, v->size);
@@ -116,14 +137,6 @@ static uint64_t digitless_content_key(const struct side *s, const struct alias *
 		return 0;
 	uint64_t key = hash_mix(key_string(7, a->file), content_of(s, v) + v->region);
 	return key_without_digits(key, a->name);
-}
-
-static bool made_by_compiler(const char *name)
-{
-	return !strncmp(name, "CSWTCH.", 7) || !strncmp(name, "__func__.", 9) ||
-	       !strncmp(name, "__FUNCTION__.", 13) ||
-	       !strncmp(name, "__PRETTY_FUNCTION__.", 20) || !strncmp(name, "C.", 2) ||
-	       !strncmp(name, "switch.table", 12);
 }
 
 static uint64_t digitless_key(const struct side *s, const struct alias *a,
@@ -189,6 +202,7 @@ static struct err *run_steps(struct diff *d, item_list *old, item_list *new)
 		{scope_key, MATCH_UNIQUE},
 		{file_key, MATCH_UNIQUE},
 		{owner_key, MATCH_UNIQUE},
+		{piece_key, MATCH_UNIQUE},
 		{scope_only_key, MATCH_UNIQUE},
 		{name_only_key, MATCH_UNIQUE},
 		{digitless_content_key, MATCH_IN_ORDER},

@@ -74,6 +74,15 @@ static bool template_equal(struct comparer *c, const struct insn *o, const struc
 	return telling && unnamed_equal(c, o->target, n->target, o->access);
 }
 
+static vaddr_t load_start(const struct module *m)
+{
+	vec_for_each(s, &m->segments) {
+		if (s->type == PT_LOAD)
+			return s->addr;
+	}
+	return 0;
+}
+
 static bool plain_equal(struct comparer *c, const struct insn *o, const struct insn *n,
 			uint32_t vo, uint32_t vn)
 {
@@ -81,6 +90,8 @@ static bool plain_equal(struct comparer *c, const struct insn *o, const struct i
 
 	if (vo != NO_TWIN && vn != NO_TWIN)
 		return inside_equal(c, o, n, vo, vn);
+	if (o->target == load_start(c->old->m) && n->target == load_start(c->new->m))
+		return true; // __ehdr_start
 	a = module_region(c->old->m, o->target);
 	b = module_region(c->new->m, n->target);
 	bool ca = a == REGION_RODATA || a == REGION_RELRO || a == REGION_TEXT;
@@ -230,8 +241,9 @@ bool refs_equal(struct comparer *c, const struct func *of, const struct insn *o,
 		if (o->target - of->addr < of->size)
 			return o->target - of->addr == n->target - nf->addr &&
 			       o->addr - of->addr == n->addr - nf->addr;
+		// 0 is a weak symbol that nobody defines.
 		return o->target == n->target &&
-		       module_region(c->old->m, o->target) == REGION_NONE;
+		       (!o->target || module_region(c->old->m, o->target) == REGION_NONE);
 	case REF_DATA:
 	case REF_RODATA:
 		break;

@@ -63,6 +63,51 @@ START_TEST(suffix_merged_strings)
 }
 END_TEST
 
+// gcc leaves "quit" in the file though its comparison became a number; nothing refers to it.
+START_TEST(strings_that_nothing_refers_to)
+{
+#define DISPATCH(extra)                                                               \
+	"#include <stdio.h>\n#include <string.h>\n"                                   \
+	"int b(int x){return printf(\"%d\",x);}\n"                                    \
+	"int a(const char*s){if(!strcmp(s,\"quit\"))return 1;if(!strcmp(s,\"ping\"))" \
+	"return 2;" extra "return 3;}\nint main(int n,char**v){return a(v[0])+b(n);}\n"
+	DIFF_PAIR(p, DISPATCH(""),
+		  DISPATCH("printf(\"%ld\",(long)s[0]);puts(\"a text\");"));
+	verdict_is(&p, "b", FUNC_SAME);
+	verdict_is(&p, "a", FUNC_CODE);
+}
+END_TEST
+
+// Here what follows the NUL belongs to the string.
+START_TEST(strings_with_nul_inside)
+{
+#define LIST_OF(text)                                                                \
+	"#include <unistd.h>\nlong f(void){return write(1,\"abc\\0" text "\",6);}\n" \
+	"int main(void){return (int)f();}\n"
+	DIFF_PAIR(p, LIST_OF("def"), LIST_OF("DEF"));
+	verdict_is(&p, "f", FUNC_REF);
+	DIFF_PAIR(q, LIST_OF("\\0\\0"), LIST_OF("d\\0"));
+	verdict_is(&q, "f", FUNC_REF);
+}
+END_TEST
+
+START_TEST(fixed_addresses)
+{
+	// Equal length: the string keeps its address.
+	const char *cc = GCC " -fno-pie -no-pie";
+	_cleanup_(diff_pair_free) struct diff_pair p =
+		diff_pair_make(cc, VERSION("1.6.36"), cc, VERSION("1.6.37"));
+	_cleanup_(diff_pair_free) struct diff_pair q = diff_pair_make(
+		cc, VERSION("1.6.36"), cc, "int first[99]={1};\n" VERSION("1.6.36"));
+
+	ck_assert_int_ne(pair_named(&p, "a")->verdict, FUNC_SAME);
+	ck_assert_int_ne(pair_named(&p, "b")->verdict, FUNC_SAME);
+	verdict_is(&p, "c", FUNC_SAME);
+	verdict_is(&q, "a", FUNC_SAME);
+	verdict_is(&q, "main", FUNC_SAME);
+}
+END_TEST
+
 START_TEST(float_constant)
 {
 #define FACTOR(v)                                                                 \
@@ -324,6 +369,9 @@ int main(void)
 	tcase_add_test(t, immediate_is_not_line);
 	tcase_add_test(t, encoding_of_immediate_does_not_count);
 	tcase_add_test(t, suffix_merged_strings);
+	tcase_add_test(t, strings_that_nothing_refers_to);
+	tcase_add_test(t, strings_with_nul_inside);
+	tcase_add_test(t, fixed_addresses);
 	tcase_add_test(t, float_constant);
 	tcase_add_test(t, jump_table_is_found);
 	tcase_add_test(t, jump_table_order);
