@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/param.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "arch/x86_64/bootstrap.h"
 #include "os/proc.h"
@@ -21,6 +22,8 @@
 
 static const uint64_t STOP_NS = 100000000;    // for one candidate thread to stop
 static const uint64_t INJECT_NS = 2000000000; // for the injected calls
+static const uint64_t SEARCH_NS = 1000000000; // for a thread at a suitable place
+static const long SEARCH_NAP_NS = 1000000;
 static const uint64_t ALL_SIGNALS = ~0ULL;
 static const unsigned USER_CS = 0x33; // 64-bit user code
 static const taddr_t VSYSCALL = 0xffffffffff600000;
@@ -255,32 +258,27 @@ static struct err *check_seccomp(const struct process *p)
 	return NULL;
 }
 
-static bool blocked(const struct process *p, pid_t tid)
-{
-	struct os_status s;
-
-	return !os_proc_status(p->pid, tid, &s) && (s.state == 'S' || s.state == 'T') &&
-	       os_proc_syscall(p->pid, tid) >= 0;
-}
-
-// Threads to try, best first: the first thread (its thread-local storage stays as long as the process), then
-// others that wait in a system call, then the rest.
-static struct err *candidates(const struct process *p, pid_t *tids, size_t *n)
+// Threads to try, best first: the first thread (its thread-local storage stays as long as the process) and others
+// that wait in a system call, then the rest. One in state D would not stop.
+static size_t candidates(const struct process *p, pid_t *tids)
 {
 	pid_t others[CANDIDATES_MAX];
 	size_t used = 0, n_others = 0;
+	struct os_status s;
 
 	vec_for_each(t, &p->threads) {
-		if (used < CANDIDATES_MAX && blocked(p, t->tid))
+		if (os_proc_status(p->pid, t->tid, &s) < 0 || s.state == 'D' ||
+		    s.state == 'Z')
+			continue;
+		bool waits = s.state != 'R' && os_proc_syscall(p->pid, t->tid) >= 0;
+		if (waits && used < CANDIDATES_MAX)
 			tids[used++] = t->tid;
 		else if (n_others < CANDIDATES_MAX)
 			others[n_others++] = t->tid;
 	}
 	for (size_t i = 0; i < n_others && used < CANDIDATES_MAX; i++)
 		tids[used++] = others[i];
-	*n = used;
-	return used ? NULL
-		    : err_new(ERR_LOST, "process %d (%s) has ended", p->pid, p->comm);
+	return used;
 }
 
 // *done: the helper was made. Not done and no error: the thread is not at a suitable place.
@@ -295,9 +293,7 @@ static struct err *try_thread(struct helper *h, pid_t tid, bool *done)
 	struct err *e = thread_stop(p, t, monotonic_ns() + STOP_NS);
 	t = process_thread(p, tid);
 	if (e || !t) {
-		bool other = !e || e->kind == ERR_BUSY || e->kind == ERR_LOST;
-
-		if (!other)
+		if (e && e->kind != ERR_BUSY && e->kind != ERR_LOST)
 			return e;
 		err_free(e);
 		return NULL;
@@ -314,23 +310,51 @@ static struct err *try_thread(struct helper *h, pid_t tid, bool *done)
 	return e;
 }
 
-struct err *helper_inject(struct helper *h)
+// A thread of the target stands still meanwhile.
+static struct err *try_thread_quickly(struct helper *h, pid_t tid, bool *done)
+{
+	bool raised = h->process->impl->boost;
+
+	process_boost(h->process);
+	struct err *e = try_thread(h, tid, done);
+	if (!raised)
+		process_unboost(h->process);
+	return e;
+}
+
+static struct err *try_all(struct helper *h, bool *done)
 {
 	pid_t tids[CANDIDATES_MAX];
-	size_t n;
-	bool done = false;
 
 	TRY(threads_refresh(h->process));
 	TRY(check_seccomp(h->process));
-	TRY(candidates(h->process, tids, &n));
-	for (size_t i = 0; i < n && !done; i++)
-		TRY(try_thread(h, tids[i], &done));
-	if (done)
-		return NULL;
+	size_t n = candidates(h->process, tids);
+	for (size_t i = 0; i < n && !*done; i++)
+		TRY(try_thread_quickly(h, tids[i], done));
+	return NULL;
+}
+
+struct err *helper_inject(struct helper *h)
+{
+	struct process *p = h->process;
+	uint64_t deadline = monotonic_ns() + SEARCH_NS;
+	bool done = false;
+	struct err *e = NULL;
+
+	while (!e && !done && monotonic_ns() < deadline) {
+		e = try_all(h, &done);
+		threads_release_left_over(p);
+		if (!e && !done)
+			nanosleep(&(struct timespec){0, SEARCH_NAP_NS}, NULL);
+	}
+	if (e || done)
+		return e;
+	if (!process_alive(p))
+		return err_new(ERR_LOST, "process %d (%s) has ended", p->pid, p->comm);
 	return err_with(err_new(ERR_BUSY,
 				"no thread of process %d (%s) stopped at a place where "
 				"the helper "
 				"thread can be made",
-				h->process->pid, h->process->comm),
-			"no-safe-thread", h->process->comm);
+				p->pid, p->comm),
+			"no-safe-thread", p->comm);
 }

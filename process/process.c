@@ -128,8 +128,10 @@ static struct err *release_all(struct process *p)
 
 // Threads that were seized and have not stopped (state D) cannot be let go before they
 // do.
-static void release_left_over(struct process *p, uint64_t deadline)
+void threads_release_left_over(struct process *p)
 {
+	uint64_t deadline = monotonic_ns() + LEFT_OVER_NS;
+
 	for (size_t i = 0; i < p->threads.n; i++) {
 		struct thread *t = &p->threads.v[i];
 
@@ -157,7 +159,7 @@ struct err *process_seize(struct process *p)
 	if (!e)
 		e = seize_all(p);
 	if (e)
-		release_left_over(p, monotonic_ns() + LEFT_OVER_NS);
+		threads_release_left_over(p);
 	return e;
 }
 
@@ -256,7 +258,7 @@ struct err *process_freeze(struct process *p, uint64_t deadline, uint64_t *first
 	release_strays(p);
 	if (e) {
 		err_free(release_all(p));
-		release_left_over(p, monotonic_ns() + LEFT_OVER_NS);
+		threads_release_left_over(p);
 	}
 	if (first_stop)
 		*first_stop = start;
@@ -269,7 +271,7 @@ struct err *process_thaw(struct process *p, uint64_t *last_release)
 
 	if (last_release)
 		*last_release = monotonic_ns();
-	release_left_over(p, monotonic_ns() + LEFT_OVER_NS);
+	threads_release_left_over(p);
 	return e;
 }
 
@@ -298,7 +300,7 @@ void process_close(struct process *p)
 	if (p->impl) {
 		process_unboost(p);
 		err_free(release_all(p));
-		release_left_over(p, monotonic_ns() + LEFT_OVER_NS);
+		threads_release_left_over(p);
 		release_strays(p);
 		vec_free(&p->impl->strays);
 	}

@@ -8,6 +8,10 @@
 // Brings the list of threads up to date, without touching any of them.
 struct err *threads_refresh(struct process *p) must_check;
 
+// Threads that were seized and did not stop in time (state D) cannot be let go before they do: waits a little
+// for them and lets go those that have stopped by now.
+void threads_release_left_over(struct process *p);
+
 struct err *threads_add(struct process *p, pid_t tid, bool traced) must_check;
 
 // Seizes a thread that is not traced yet. One that is dying becomes THREAD_GONE, without
