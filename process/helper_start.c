@@ -21,6 +21,7 @@
 #include "util/cleanup.h"
 
 static const uint64_t STOP_NS = 100000000;    // for one candidate thread to stop
+static const uint64_t LOOK_NS = 100000000;    // before it is looked whether clone failed
 static const uint64_t INJECT_NS = 2000000000; // for the injected calls
 static const uint64_t SEARCH_NS = 1000000000; // for a thread at a suitable place
 static const long SEARCH_NAP_NS = 1000000;
@@ -112,64 +113,68 @@ static int leave_stub(const struct thread *t)
 	return r ? r : os_ptrace_setregs(t->tid, &t->regs);
 }
 
-// Runs the stub up to the result of clone: *tid > 0 is the new thread, otherwise *error says why not.
-static struct err *run_to_clone(const struct helper *h, const struct thread *t,
-				pid_t *tid, int *error)
+static bool in_stub(const struct helper *h, const struct user_regs_struct *regs)
 {
-	uint64_t deadline = monotonic_ns() + INJECT_NS;
+	return regs->rip >= h->slack && regs->rip - h->slack < h->slack_size;
+}
+
+// Runs the stub up to its clone: *tid > 0 is the new thread. If clone fails the thread goes on by itself, which
+// shows when it is looked at a while later: *tid stays 0 then.
+static struct err *run_to_clone(const struct helper *h, const struct thread *t, pid_t *tid)
+{
+	uint64_t deadline = monotonic_ns() + LOOK_NS, end = monotonic_ns() + INJECT_NS;
 	struct user_regs_struct regs;
+	unsigned long msg;
 	int sig = 0;
 
 	*tid = 0;
-	*error = 0;
+	os_ptrace_cont(t->tid, 0);
 	for (;;) {
-		int r = sig ? os_ptrace_cont(t->tid, sig) : os_ptrace_syscall(t->tid);
-
-		if (r < 0)
-			return thread_gone(h->process, t->tid);
 		struct stop s = wait_stop(t->tid, deadline);
+
 		sig = 0;
 		switch (s.kind) {
-		case STOP_CLONE: {
-			unsigned long msg;
-
-			r = os_ptrace_eventmsg(t->tid, &msg);
+		case STOP_CLONE:
+			if (os_ptrace_eventmsg(t->tid, &msg) < 0)
+				return thread_gone(h->process, t->tid);
 			*tid = (pid_t)msg;
-			return r < 0 ? injection_failed(h, r, "thread id") : NULL;
-		}
-		case STOP_SYSCALL:
+			return NULL;
+		case STOP_EVENT:
+		case STOP_GROUP:
 			if (os_ptrace_getregs(t->tid, &regs) < 0)
 				return thread_gone(h->process, t->tid);
-			if (regs.orig_rax != SYS_clone || (long)regs.rax == -ENOSYS)
-				break;
-			*error = (int)(long)regs.rax;
-			return NULL;
+			if (!in_stub(h, &regs))
+				return NULL;
+			break;
 		case STOP_SIGNAL: // SIGSTOP, which no mask holds back
 			sig = s.sig;
 			break;
 		case STOP_NONE:
-			return injection_failed(h, ETIMEDOUT, "clone");
+			if (monotonic_ns() >= end)
+				return injection_failed(h, ETIMEDOUT, "clone");
+			os_ptrace_interrupt(t->tid);
+			deadline = end;
+			continue;
 		case STOP_EXITED:
 		case STOP_LOST:
 			return thread_gone(h->process, t->tid);
-		case STOP_EVENT:
-		case STOP_GROUP:
+		case STOP_SYSCALL:
 		case STOP_EXEC:
 		case STOP_OTHER:
 			break;
 		}
+		os_ptrace_cont(t->tid, sig);
 	}
 }
 
 // Brings the thread from inside its clone to PTRACE_EVENT_STOP, the only place where registers change.
-static struct err *settle(struct process *p, struct thread *t)
+static struct err *settle(struct process *p, struct thread *t,
+			  struct user_regs_struct *now)
 {
-	size_t index = (size_t)(t - p->threads.v);
-
 	os_ptrace_interrupt(t->tid);
 	os_ptrace_cont(t->tid, 0);
 	t->state = THREAD_RUNNING;
-	return thread_catch(p, &p->threads.v[index], monotonic_ns() + INJECT_NS, NULL);
+	return thread_catch(p, t, monotonic_ns() + INJECT_NS, now);
 }
 
 // Without it h->tid stays 0: the new thread was killed at once.
@@ -188,27 +193,37 @@ static void first_stop_of_helper(struct helper *h, pid_t tid)
 	h->tid = tid;
 }
 
+// Puts the thread back where it was before the stub, unless it has left that by itself.
+static struct err *bring_back(struct helper *h, const struct thread *saved)
+{
+	struct process *p = h->process;
+	struct thread *t = process_thread(p, saved->tid);
+	struct user_regs_struct now;
+
+	if (!t)
+		return thread_gone(p, saved->tid);
+	TRY(settle(p, t, &now));
+	t = process_thread(p, saved->tid);
+	if (!in_stub(h, &now))
+		return thread_read_stop(t, t->group_stop);
+	t->regs = saved->regs;
+	t->sigmask = saved->sigmask;
+	int r = leave_stub(t);
+	return r < 0 ? injection_failed(h, r, "registers") : NULL;
+}
+
 static struct err *inject_stopped(struct helper *h, struct thread *t)
 {
 	struct thread saved = *t;
 	pid_t tid = 0;
-	int error = 0;
 
 	TRY(write_stub(h, t));
 	int r = enter_stub(h, t);
-	struct err *e = r < 0 ? injection_failed(h, r, "registers")
-			      : run_to_clone(h, t, &tid, &error);
+	struct err *e =
+		r < 0 ? injection_failed(h, r, "registers") : run_to_clone(h, t, &tid);
 	// Whatever happened, the thread goes back to where it was.
-	struct err *back = settle(h->process, t);
-	t = process_thread(h->process, saved.tid);
-	if (!back && t) {
-		t->regs = saved.regs;
-		t->sigmask = saved.sigmask;
-		r = leave_stub(t);
-		if (r < 0)
-			back = injection_failed(h, r, "registers");
-	}
-	h->stub_in_use = back && t;
+	struct err *back = bring_back(h, &saved);
+	h->stub_in_use = back && process_thread(h->process, saved.tid);
 	if (tid)
 		first_stop_of_helper(h, tid);
 	if (!e)
@@ -217,7 +232,10 @@ static struct err *inject_stopped(struct helper *h, struct thread *t)
 		err_free(back);
 	if (e)
 		return e;
-	return h->tid ? NULL : injection_failed(h, tid ? ESRCH : error, "clone");
+	if (tid)
+		return h->tid ? NULL
+			      : injection_failed(h, ESRCH, "the new thread was killed");
+	return injection_failed(h, EAGAIN, "clone failed");
 }
 
 static bool in_critical_section(const struct process *p, const struct thread *t)

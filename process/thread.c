@@ -130,7 +130,7 @@ static struct err *hide_stop(struct thread *t)
 		     : NULL;
 }
 
-static struct err *stopped(struct thread *t, bool group)
+struct err *thread_read_stop(struct thread *t, bool group)
 {
 	t->state = THREAD_STOPPED;
 	t->group_stop = group;
@@ -226,7 +226,7 @@ struct err *thread_collect(struct process *p, size_t index, uint64_t deadline)
 
 	TRY(await(p, index, deadline, &group));
 	struct thread *t = &p->threads.v[index];
-	return t->state == THREAD_GONE ? NULL : stopped(t, group);
+	return t->state == THREAD_GONE ? NULL : thread_read_stop(t, group);
 }
 
 struct err *thread_stop(struct process *p, struct thread *t, uint64_t deadline)

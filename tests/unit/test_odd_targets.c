@@ -13,8 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -249,6 +251,48 @@ START_TEST(seccomp_is_refused)
 }
 END_TEST
 
+static void may_not_clone(int fd)
+{
+	struct epoll_event e;
+	int ep = epoll_create1(0);
+
+	if (setgid(65534) || setuid(65534) ||
+	    setrlimit(RLIMIT_NPROC, &(struct rlimit){0, 0}))
+		_exit(2);
+	tell(fd);
+	for (;;) {
+		if (epoll_wait(ep, &e, 1, 5))
+			_exit(3);
+	}
+}
+
+START_TEST(clone_fails)
+{
+	struct process *p;
+	struct helper *h;
+	int fd[2];
+
+	if (geteuid()) // only root can become another user
+		return;
+	ck_assert_int_eq(pipe(fd), 0);
+	pid_t pid = child(may_not_clone, fd[1]);
+	hear(fd[0]);
+	ck_ok(process_open(pid, &p));
+	for (int i = 0; i < 3; i++) {
+		struct err *e = helper_start(p, 0, &h);
+		ck_assert_ptr_nonnull(e);
+		ck_assert_int_eq(e->errnum, EAGAIN);
+		err_free(e);
+		ck_ok(process_freeze(p, monotonic_ns() + 1000 * MS, NULL));
+		ck_ok(process_thaw(p, NULL));
+	}
+	process_close(p);
+	nap_ms(20);
+	ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), 0);
+	end(pid);
+}
+END_TEST
+
 START_TEST(other_user)
 {
 	struct process *p;
@@ -346,6 +390,7 @@ int main(int argc, char **argv)
 	tcase_add_test(t, exec_in_between);
 	tcase_add_test(t, first_thread_has_ended);
 	tcase_add_test(t, seccomp_is_refused);
+	tcase_add_test(t, clone_fails);
 	tcase_add_test(t, other_user);
 	tcase_add_test(t, program_of_32_bits);
 	suite_add_tcase(s, t);
