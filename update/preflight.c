@@ -19,9 +19,23 @@ static const struct {
 	{CHANGE_IFUNC, "ifunc", "the program's own IFUNC changed: %s%s%s"},
 };
 
-static struct err *check_facts(const struct diff *d)
+// A library that the process has anyway (another one needed it) is no new one.
+static bool is_loaded(const struct subject *s, const char *name)
 {
-	vec_for_each (f, &d->facts)
+	vec_for_each (l, &s->links.v) {
+		const char *base = strrchr(l->name, '/');
+
+		if (!strcmp(base ? base + 1 : l->name, name))
+			return true;
+	}
+	return false;
+}
+
+static struct err *check_facts(const struct plan *p)
+{
+	vec_for_each (f, &p->diff->facts) {
+		if (f->kind == CHANGE_NEEDED_ADDED && is_loaded(p->subject, f->object))
+			continue;
 		for (size_t i = 0; i < ARRAY_SIZE(fact_refusals); i++)
 			if (fact_refusals[i].kind == f->kind) {
 				char text[512];
@@ -32,6 +46,7 @@ static struct err *check_facts(const struct diff *d)
 					 f->detail ? f->detail : "");
 				return err_refuse(fact_refusals[i].code, f->object, "%s", text);
 			}
+	}
 	return NULL;
 }
 
@@ -197,7 +212,7 @@ struct err *preflight(struct plan *p, const struct plan_options *opt)
 				  "files with --debug DIR");
 	TRY(check_kinship(p));
 	TRY(check_names(p, opt));
-	TRY(check_facts(p->diff));
-	TRY(check_variables(p->diff));
-	return check_types(p, opt);
+	TRY(check_facts(p));
+	TRY(check_types(p, opt));
+	return check_variables(p->diff);
 }

@@ -159,6 +159,29 @@ static struct err *settle_boundary(const struct site *s, const struct readings *
 	return copy_var(s, vr.end_of);
 }
 
+// Start-up code compares places where sections meet, and only with each other: in OLD they are where OLD has
+// the symbol of the same name.
+static bool boundary_target(const struct site *s, taddr_t *ret)
+{
+	static const char *const funcs[] = {"deregister_tm_clones", "register_tm_clones",
+					    "__do_global_dtors_aux"};
+	static const char *const names[] = {"__TMC_END__", "__bss_start", "_edata", "_end"};
+	bool start_up = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(funcs); i++)
+		start_up |= !strcmp(s->f->name, funcs[i]);
+	for (size_t i = 0; start_up && i < ARRAY_SIZE(names); i++) {
+		const struct symbol *old = module_symbol_named(s->p->subject->old, names[i]);
+		const struct symbol *new = module_symbol_named(s->p->new, names[i]);
+
+		if (!old || !new || new->addr != s->i->target)
+			continue;
+		*ret = subject_base(s->p->subject) + old->addr;
+		return true;
+	}
+	return false;
+}
+
 // Instructions that keep their twin's live target: all of an unchanged function's, and in a changed one
 // those that name a variable. Unnamed read-only data of a changed function comes from the new image as a
 // whole, so that its base and end stay together.
@@ -174,8 +197,10 @@ static bool follows_twin(const struct site *s)
 static struct err *scan_site(const struct site *s)
 {
 	struct readings r = {0};
+	taddr_t ignored;
 
-	if ((s->i->ref != REF_DATA && s->i->ref != REF_RODATA) || follows_twin(s))
+	if ((s->i->ref != REF_DATA && s->i->ref != REF_RODATA) || follows_twin(s) ||
+	    boundary_target(s, &ignored))
 		return NULL;
 	read_site(s, &r);
 	return r.n > 1 ? settle_boundary(s, &r) : NULL;
@@ -194,6 +219,8 @@ static struct err *resolve_data(const struct site *s, taddr_t *ret)
 		*ret = live_target(p, s->twin);
 		return NULL;
 	}
+	if (boundary_target(s, ret))
+		return NULL;
 	read_site(s, &r);
 	if (!r.n)
 		return refuse_site(s, "unnamed-data",
