@@ -28,9 +28,9 @@ struct verb {
 	const char *name;
 	const char *summary;  // one line of `molt --help`
 	const char *synopsis; // what follows `molt NAME` in the usage: "[-v] [--json] OLD
-		// NEW"
-	const char *help; // further lines of `molt NAME --help`, mostly options; ends
-		// with a newline
+			      // NEW"
+	const char *help;     // further lines of `molt NAME --help`, mostly options; ends
+			      // with a newline
 	// argv[0] is "molt NAME", so that getopt_long's own messages read well. Returns
 	// an exit code.
 	int (*run)(const struct verb *verb, int argc, char **argv);

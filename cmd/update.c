@@ -56,8 +56,9 @@ static int print_json(const struct verb *verb, const struct molt_report *r)
 	json_object_set_new(o, "functions", functions_json(&r->functions));
 	json_object_set_new(o, "stop_us", json_real(r->stop_us));
 	json_object_set_new(o, "stop_parts_us",
-			    json_pack("{s:f, s:f, s:f, s:f}", "freeze", r->freeze_us, "judge",
-				      r->judge_us, "commit", r->commit_us, "thaw", r->thaw_us));
+			    json_pack("{s:f, s:f, s:f, s:f}", "freeze", r->freeze_us,
+				      "judge", r->judge_us, "commit", r->commit_us,
+				      "thaw", r->thaw_us));
 	json_object_set_new(o, "stop2_us", json_real(r->stop2_us));
 	json_object_set_new(o, "total_ms", json_real(r->total_ms));
 	json_object_set_new(o, "attempts", json_integer(r->attempts));
@@ -80,13 +81,15 @@ static void print_done(const struct verb *verb, const struct molt_report *r)
 	size_t n = changed(&r->functions);
 
 	if (!strcmp(verb->name, "plan"))
-		printf("can update %d %s: %zu function%s changed (%zu code, %zu reference, %zu "
+		printf("can update %d %s: %zu function%s changed (%zu code, %zu "
+		       "reference, %zu "
 		       "immediate, %zu added, %zu removed), %u thread%s\n",
 		       (int)r->pid, r->comm, n, plural(n), r->functions.code,
 		       r->functions.ref_only, r->functions.imm_only, r->functions.added,
 		       r->functions.removed, r->threads, plural(r->threads));
 	else
-		printf("updated %d %s: %zu function%s changed, %u thread%s, stopped %.1f ms\n",
+		printf("updated %d %s: %zu function%s changed, %u thread%s, stopped %.1f "
+		       "ms\n",
 		       (int)r->pid, r->comm, n, plural(n), r->threads, plural(r->threads),
 		       r->stop_us / 1000);
 }
@@ -95,12 +98,14 @@ static int print_failure(const struct molt_report *r)
 {
 	fprintf(stderr, "molt: %s", r->reason ? r->reason : "failed");
 	if (r->code)
-		fprintf(stderr, " [%s]\nmolt: 'molt explain %s' says what to do", r->code, r->code);
+		fprintf(stderr, " [%s]\nmolt: 'molt explain %s' says what to do", r->code,
+			r->code);
 	fputc('\n', stderr);
 	return (int)r->verdict;
 }
 
-static int print_report(const struct verb *verb, const struct arguments *a, const struct molt_report *r)
+static int print_report(const struct verb *verb, const struct arguments *a,
+			const struct molt_report *r)
 {
 	if (a->json)
 		return print_json(verb, r);
@@ -197,26 +202,29 @@ static int run_update(const struct verb *verb, int argc, char **argv)
 }
 
 #define SHARED_HELP                                                                      \
-	"      --keep-old FUNC  let active frames of FUNC go on in their old body; may "   \
-	"be\n"                                                                             \
-	"                       given more than once\n"                                    \
-	"      --allow-holes    take new structure members that fill a hole or tail "      \
-	"padding\n"                                                                        \
-	"      --debug DIR      look here first for separate debug files\n"                \
-	"      --json           one JSON object\n"                                         \
-	"  -v, --verbose        say each step\n"                                           \
+	"      --keep-old FUNC  let active frames of FUNC go on in their old body; may " \
+	"be\n"                                                                           \
+	"                       given more than once\n"                                  \
+	"      --allow-holes    take new structure members that fill a hole or tail "    \
+	"padding\n"                                                                      \
+	"      --debug DIR      look here first for separate debug files\n"              \
+	"      --json           one JSON object\n"                                       \
+	"  -v, --verbose        say each step\n"                                         \
 	"  -h, --help           this text\n"
 
 const struct verb verb_update = {
 	.name = "update",
 	.summary = "Moves a running process into a new build of its program",
 	.synopsis = "[OPTION]... PID NEW",
-	.help = "Everything that can be refused is refused before the process is touched; "
+	.help = "Everything that can be refused is refused before the process is "
+		"touched; "
 		"what fails\n"
 		"inside the stop is put back.\n\n"
-		"      --wait SECONDS   how long to wait until no thread is in changed code "
+		"      --wait SECONDS   how long to wait until no thread is in changed "
+		"code "
 		"(5)\n"
-		"      --at FUNC        update at the moment when FUNC returns\n" SHARED_HELP,
+		"      --at FUNC        update at the moment when FUNC "
+		"returns\n" SHARED_HELP,
 	.run = run_update,
 };
 

@@ -16,7 +16,7 @@ struct abbrev {
 	bool children;
 	bool keep;
 	int32_t fixed; // size of all attributes together when it does not depend on the
-		// entry, else -1
+		       // entry, else -1
 	uint32_t first, n;
 };
 

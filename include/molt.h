@@ -55,7 +55,7 @@ struct molt_report {
 	char old_build_id[65], new_build_id[65]; // hex, empty when the file has none
 	unsigned threads;
 	struct molt_functions functions;
-	double stop_us;	   // critical stop: first thread stopped to last thread released
+	double stop_us; // critical stop: first thread stopped to last thread released
 	// Its shares: until the last thread had stopped, judging the stacks, the commit, letting go.
 	double freeze_us, judge_us, commit_us, thaw_us;
 	double stop2_us;   // stops of single threads before and after it, summed
