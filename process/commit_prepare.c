@@ -10,6 +10,7 @@
 #include "util/cleanup.h"
 
 static const taddr_t PAGE = PAYLOAD_PAGE;
+static const uint64_t SMALL_MAPPING = 64 * PAYLOAD_PAGE;
 static const uint64_t TOUCH_TIMEOUT_NS = 5000000000;
 
 typedef VEC(struct syscall_req) req_list;
@@ -84,7 +85,9 @@ static struct err *merge_pages(struct commit_span *spans, size_t *n)
 	return NULL;
 }
 
-// Notes [addr, end), which lies in one mapping, behind the `n` ranges there are.
+// Notes what has to be made writable for [addr, end) of one mapping, behind the `n` ranges there are. All of
+// a small mapping, and in a large one all from the first to the last page: the kernel does not join
+// mappings again that were writable for a while, and each call costs.
 static struct err *note_range(struct commit *c, const struct mapping *m, taddr_t addr,
 			      taddr_t end, size_t first, size_t *n)
 {
@@ -95,8 +98,14 @@ static struct err *note_range(struct commit *c, const struct mapping *m, taddr_t
 			"shared-text", m->path,
 			"the page at 0x%llx (%s) is shared with other processes",
 			(unsigned long long)addr, *m->path ? m->path : "anonymous");
-	if (last && last->addr + last->len == addr && (int)last->prot == m->prot) {
-		last->len += end - addr;
+	if (m->prot & PROT_WRITE)
+		return NULL;
+	if (m->end - m->start <= SMALL_MAPPING) {
+		addr = m->start;
+		end = m->end;
+	}
+	if (last && last->addr >= m->start && last->addr < m->end) {
+		last->len = MAX(last->addr + last->len, end) - last->addr;
 		return NULL;
 	}
 	if (*n == c->max_ranges)
@@ -144,7 +153,6 @@ static struct err *note_span(struct commit *c, const struct maps *maps,
 static struct err *make_writable(struct commit *c, size_t first, size_t n)
 {
 	_cleanup_(req_list_deinit) req_list reqs = {0};
-	uint64_t result;
 	size_t done = 0;
 
 	for (size_t i = first; i < n; i++) {
@@ -152,8 +160,7 @@ static struct err *make_writable(struct commit *c, size_t first, size_t n)
 		struct syscall_req req = {.nr = SYS_mprotect,
 					  .args = {r->addr, r->len, r->prot | PROT_WRITE}};
 
-		if (!(r->prot & PROT_WRITE))
-			TRY(vec_push(&reqs, req));
+		TRY(vec_push(&reqs, req));
 	}
 	TRY(helper_syscalls(c->h, reqs.v, reqs.n, &done));
 	if (done < reqs.n)
@@ -161,8 +168,28 @@ static struct err *make_writable(struct commit *c, size_t first, size_t n)
 			       "cannot make %llu bytes at 0x%llx writable in process %d",
 			       (unsigned long long)reqs.v[done].args[1],
 			       (unsigned long long)reqs.v[done].args[0], c->p->pid);
-	return helper_call(c->h, c->area.addr + payload_commit_touch,
-			   first | (n - first) << 32, TOUCH_TIMEOUT_NS, &result);
+	return NULL;
+}
+
+// A write fault in each page; the list goes behind the `n` ranges, as many at once as fit there.
+static struct err *touch(struct commit *c, const span_list *pages, size_t n)
+{
+	size_t room = c->max_ranges - n;
+	uint64_t result;
+
+	if (!room)
+		return err_new(ERR_INTERNAL, "no room for more than %zu page ranges",
+			       c->max_ranges);
+	for (size_t i = 0; i < pages->n;) {
+		size_t k = 0;
+
+		for (; k < room && i < pages->n; k++, i++)
+			c->ranges[n + k] = (struct commit_range){.addr = pages->v[i].addr,
+								 .len = pages->v[i].len};
+		TRY(helper_call(c->h, c->area.addr + payload_commit_touch, n | k << 32,
+				TOUCH_TIMEOUT_NS, &result));
+	}
+	return NULL;
 }
 
 static struct err *add_pages(struct commit *c, const span_list *added)
@@ -183,7 +210,7 @@ struct err *commit_prepare_ranges(struct commit *c, const struct maps *maps,
 	TRY(merge_pages(spans, &n));
 	for (size_t i = 0; i < n; i++)
 		TRY(note_span(c, maps, &spans[i], first, &count, &added));
-	if (count == first)
+	if (!added.n)
 		return NULL;
 	TRY(vec_reserve(&c->pages, added.n));
 	// The intent is on record before the first change, for a tool that comes later.
@@ -191,6 +218,8 @@ struct err *commit_prepare_ranges(struct commit *c, const struct maps *maps,
 	e = fault_point("prepare-intent");
 	if (!e)
 		e = make_writable(c, first, count);
+	if (!e)
+		e = touch(c, &added, count);
 	if (!e)
 		e = fault_point("prepare-done");
 	if (!e) {

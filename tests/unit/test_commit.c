@@ -467,6 +467,45 @@ START_TEST(killed_in_the_stop)
 }
 END_TEST
 
+static struct err *holding_tool(struct target *t, struct process *p, struct helper *h)
+{
+	_cleanup_(commit_freep) struct commit *c = NULL;
+
+	TRY(commit_create(p, h, (taddr_t)(uintptr_t)gen_table, PATCHES, COMMIT_THREADS,
+			  &c));
+	TRY(prepare(c, p->pid));
+	t->shared->stats[10] = 1;
+	pause();
+	return NULL;
+}
+
+START_TEST(two_tools_do_not_meet)
+{
+	struct target t;
+	pid_t first;
+
+	started(&t);
+	first = fork();
+	if (!first) {
+		err_free(tool_main(&t, holding_tool, (taddr_t)(uintptr_t)gen_table));
+		_exit(1);
+	}
+	for (unsigned i = 0; i < 5000 && !t.shared->stats[10]; i++)
+		nap_us(1000);
+	ck_assert_uint_eq(t.shared->stats[10], 1);
+	ck_assert_int_eq(WEXITSTATUS(run(&t, NULL, 0)), 1);
+	ck_assert_uint_eq(peek(&t, &generation), 0);
+	ck_assert_int_eq(waitpid(first, NULL, WNOHANG), 0);
+	kill(first, SIGKILL);
+	waitpid(first, NULL, 0);
+	ck_assert_int_eq(run(&t, NULL, 0), 0);
+	ck_assert_uint_eq(t.shared->stats[4], 1);
+	victim_check(&t);
+	victim_check_clean(&t);
+	victim_end(&t);
+}
+END_TEST
+
 // A process in a job-control stop stays in the gates of a tool that died, until the next tool comes.
 START_TEST(killed_while_the_process_is_stopped)
 {
@@ -675,6 +714,7 @@ int main(void)
 	tcase_add_test(t, thousands_of_patches);
 	tcase_add_test(t, faults_that_fail);
 	tcase_add_test(t, faults_that_kill);
+	tcase_add_test(t, two_tools_do_not_meet);
 	tcase_add_test(t, killed_while_the_process_is_stopped);
 	tcase_add_test(t, killed_at_random);
 	tcase_add_test(t, killed_in_the_stop);
