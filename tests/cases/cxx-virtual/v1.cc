@@ -22,7 +22,7 @@ public:
 	}
 	NOINLINE std::string name() const override
 	{
-		return "box";
+		return std::string("bo") + "x";
 	}
 };
 

@@ -4,7 +4,7 @@
 
 static NOINLINE int improve(int n)
 {
-	return n;
+	return n + (victim.ticks < 0);
 }
 
 static NOINLINE void *worker(void *arg)

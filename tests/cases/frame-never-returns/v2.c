@@ -4,7 +4,7 @@
 
 static NOINLINE int improve(int n)
 {
-	return n + 1000;
+	return n + 1000 + (victim.ticks < 0);
 }
 
 static NOINLINE void *worker(void *arg)

@@ -4,13 +4,14 @@
 
 static NOINLINE void *worker(void *arg)
 {
-	int n;
-
 	(void)arg;
-	while (worker_wait(&n)) {
+	for (;;) {
+		int n = worker_wait();
+
+		if (n < 0)
+			return NULL;
 		worker_done(n);
 	}
-	return NULL;
 }
 
 NOINLINE void handle(const char *cmd, char *out, int size)

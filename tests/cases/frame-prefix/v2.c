@@ -9,14 +9,14 @@ static NOINLINE int improve(int n)
 
 static NOINLINE void *worker(void *arg)
 {
-	int n;
-
 	(void)arg;
-	while (worker_wait(&n)) {
-		n = improve(n);
-		worker_done(n);
+	for (;;) {
+		int n = worker_wait();
+
+		if (n < 0)
+			return NULL;
+		worker_done(improve(n));
 	}
-	return NULL;
 }
 
 NOINLINE void handle(const char *cmd, char *out, int size)

@@ -7,9 +7,11 @@
 static int worker_to[2], worker_from[2];
 static NOINLINE void *worker(void *arg);
 
-static NOINLINE int worker_wait(int *n)
+static NOINLINE int worker_wait(void)
 {
-	return read(worker_to[0], n, sizeof(*n)) == sizeof(*n);
+	int n;
+
+	return read(worker_to[0], &n, sizeof(n)) == sizeof(n) ? n : -1;
 }
 
 static NOINLINE void worker_done(int n)

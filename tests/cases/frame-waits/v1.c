@@ -10,7 +10,7 @@ static NOINLINE void nap(int ms)
 
 static NOINLINE int slow(int ms)
 {
-	int sum = 1;
+	volatile int sum = 1;
 
 	if (ms > 0)
 		victim_say("inside");

@@ -10,7 +10,7 @@ static NOINLINE void nap(int ms)
 
 static NOINLINE int slow(int ms)
 {
-	int sum = 12, extra = ms * 7;
+	volatile int sum = 12, extra = ms * 7;
 
 	if (ms > 0)
 		victim_say("inside");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "victim.h"
 
-static const char *in_data;
-static const char **in_heap;
+const char *in_data;
+const char **in_heap;
 
 NOINLINE void handle(const char *cmd, char *out, int size)
 {
