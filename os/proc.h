@@ -27,7 +27,7 @@ int os_proc_status(pid_t pid, pid_t tid, struct os_status *ret);
 int os_proc_flags(pid_t pid, uint64_t *ret);
 // The system call a thread is in; -1 when it runs in user mode or its state is not known.
 long os_proc_syscall(pid_t pid, pid_t tid);
-// The ids of all threads, ascending as the kernel lists them; *tids is the caller's to
+// The ids of all threads, in the order of their creation; *tids is the caller's to
 // free.
 int os_proc_tasks(pid_t pid, pid_t **tids, size_t *n);
 // A number from a file such as /proc/sys/vm/mmap_min_addr.

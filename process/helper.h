@@ -9,9 +9,10 @@
 
 struct helper;
 
-// Starts it. Stops one thread (any that is at a safe place) for the injection. `near` is
-// an address the helper's own code page is put close to (within 2 GB), so that gates can
-// be reached by rel32.
+// Starts it. Stops one thread (any that is at a safe place) for the injection. `near` is an address the helper's
+// own code page is put close to (within 2 GB), so that gates can be reached by rel32; 0: anywhere. What helpers
+// of tools that died left in the target is cleared. Errors: refused seccomp; ERR_BUSY no-safe-thread;
+// ERR_UNSUPPORTED no-slack, no-room, close-range.
 struct err *helper_start(struct process *p, taddr_t near, struct helper **ret) must_check;
 
 // One system call in the target. The kernel's -errno comes back in *ret; an error means
@@ -28,9 +29,9 @@ struct syscall_req {
 struct err *helper_syscalls(struct helper *h, struct syscall_req *reqs, size_t n,
 			    size_t *done) must_check;
 
-// Calls a function in the target (IFUNC resolver, redo log) on the helper's own small
-// stack, the helper's FS being that of a thread of the target. *ret gets rax. If it takes
-// longer than timeout_ns: error.
+// Calls a function in the target (IFUNC resolver, redo log) on the helper's own small stack, the helper's FS being
+// that of a thread of the target. *ret gets rax. ERR_BUSY with code helper-timeout when it takes longer than
+// timeout_ns, ERR_INTERNAL with code call-crashed when it faults; the helper cannot be used after either.
 struct err *helper_call(struct helper *h, taddr_t func, uint64_t arg, uint64_t timeout_ns,
 			uint64_t *ret) must_check;
 
@@ -38,16 +39,14 @@ struct err *helper_call(struct helper *h, taddr_t func, uint64_t arg, uint64_t t
 struct err *helper_mmap(struct helper *h, taddr_t addr, uint64_t len, int prot, int flags,
 			int fd, uint64_t off, taddr_t *ret) must_check;
 struct err *helper_munmap(struct helper *h, taddr_t addr, uint64_t len) must_check;
-struct err *helper_mprotect(struct helper *h, taddr_t addr, uint64_t len,
-			    int prot) must_check;
+struct err *helper_mprotect(struct helper *h, taddr_t addr, uint64_t len, int prot)
+	must_check;
 
 // A memfd created in the target (helper's private table) and opened by the tool too.
-struct err *helper_memfd(struct helper *h, const char *name, int *rfd,
-			 int *fd) must_check;
+struct err *helper_memfd(struct helper *h, const char *name, int *rfd, int *fd) must_check;
 
 pid_t helper_tid(const struct helper *h);
 
-// Ends the helper thread, unmaps its code page unless keep_code (gates may still be in
-// use).
+// Ends the helper thread and unmaps its area.
 void helper_stop(struct helper *h);
 void helper_stopp(struct helper **h);

@@ -37,6 +37,12 @@ static struct err *check_kind(const struct look *l)
 				  l->pid, l->status.tgid);
 	if (l->pid == getpid())
 		return err_refuse("self", l->object, "%d is molt itself", l->pid);
+	if (l->status.state == 'Z' && l->status.threads > 1)
+		return err_refuse("zombie", l->object,
+				  "the first thread of process %d (%s) has ended before "
+				  "the others, "
+				  "which keeps its memory out of reach",
+				  l->pid, l->status.name);
 	if (l->status.state == 'Z' || l->status.state == 'X')
 		return err_refuse(
 			"zombie", l->object,

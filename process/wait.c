@@ -11,9 +11,9 @@
 #include "os/ptrace.h"
 #include "process/process.h"
 
-// How long to sleep at most between two looks: a wake-up is lost where SIGCHLD is
-// ignored, or where another thread of the tool takes it.
-static const uint64_t SLICE_NS = 1000000;
+// How long to sleep between two looks, doubling: a wake-up is lost where SIGCHLD is ignored, or where another thread
+// of the tool takes it.
+static const uint64_t FIRST_NAP_NS = 50000, LONGEST_NAP_NS = 1600000;
 static const uint64_t NS = 1000000000;
 
 static struct stop classify(const siginfo_t *si)
@@ -39,29 +39,44 @@ static struct stop classify(const siginfo_t *si)
 	}
 }
 
+// False when there is nothing to tell yet.
+static bool look(pid_t tid, struct stop *ret)
+{
+	siginfo_t si;
+	int r;
+
+	do
+		r = os_waitid(tid, WEXITED | WSTOPPED | WNOHANG | WNOWAIT, &si);
+	while (r == -EINTR);
+	if (r < 0)
+		*ret = (struct stop){STOP_LOST, 0};
+	else if (si.si_pid)
+		*ret = classify(&si);
+	return r < 0 || si.si_pid;
+}
+
 struct stop wait_stop(pid_t tid, uint64_t deadline)
 {
 	struct stop ret = {STOP_NONE, 0};
+	uint64_t slice = FIRST_NAP_NS;
 	sigset_t chld, saved;
-	siginfo_t si;
 
+	// The usual case of a thread that was interrupted together with others needs one call.
+	if (look(tid, &ret))
+		return ret;
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
 	pthread_sigmask(SIG_BLOCK, &chld, &saved);
-	for (;;) {
-		int r = os_waitid(tid, WEXITED | WSTOPPED | WNOHANG | WNOWAIT, &si);
-		if (r == -EINTR)
-			continue;
-		if (r < 0 || si.si_pid) {
-			ret = r < 0 ? (struct stop){STOP_LOST, 0} : classify(&si);
-			break;
-		}
+	while (!look(tid, &ret)) {
 		uint64_t now = monotonic_ns();
+
 		if (now >= deadline)
 			break;
-		uint64_t nap = deadline - now < SLICE_NS ? deadline - now : SLICE_NS;
+		uint64_t nap = deadline - now < slice ? deadline - now : slice;
 		struct timespec ts = {(time_t)(nap / NS), (long)(nap % NS)};
 		sigtimedwait(&chld, NULL, &ts);
+		if (slice < LONGEST_NAP_NS)
+			slice *= 2;
 	}
 	pthread_sigmask(SIG_SETMASK, &saved, NULL);
 	return ret;

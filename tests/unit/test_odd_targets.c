@@ -213,7 +213,8 @@ START_TEST(first_thread_has_ended)
 	// Its memory cannot be reached by the process's id any more.
 	struct err *e = process_open(pid, &p);
 	ck_assert_ptr_nonnull(e);
-	ck_assert_int_eq(e->kind, ERR_REFUSED);
+	ck_assert_str_eq(e->code, "zombie");
+	ck_assert_msg(strstr(e->message, "first thread"), "%s", e->message);
 	err_free(e);
 	end(pid);
 }
