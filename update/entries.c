@@ -88,7 +88,7 @@ static struct err *plan_entry(struct plan *p, const struct func_pair *fp)
 	const struct func *new = &p->diff->new_funcs.v[fp->new];
 	taddr_t canonical = layout_function(&p->layout, new->addr);
 	taddr_t current = subject_base(p->subject) + old->addr;
-	bool must = fp->verdict != FUNC_SAME || p->refers_moved[fp->new];
+	bool must = fp->verdict != FUNC_SAME || p->refers_moved[fp->old];
 	bool may = has_room(p, old) && !old->body.branches_into_entry;
 	const struct entry_alias *alias;
 	size_t n = layout_aliases(&p->layout, new->addr, &alias);

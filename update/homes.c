@@ -170,13 +170,23 @@ static struct err *place_function(struct plan *p, const struct func_pair *fp)
 	return NULL;
 }
 
+// Old bodies that refer to a variable which moves: their frames may hold its old address.
+static void mark_users(struct plan *p, const struct var *v)
+{
+	for (size_t i = 0; i < p->diff->old_funcs.n; i++)
+		vec_for_each (in, &p->diff->old_funcs.v[i].body.insns)
+			if (in->ref != REF_NONE && in->target >= v->addr &&
+			    in->target <= v->addr + v->size)
+				p->refers_moved[i] = true;
+}
+
 struct err *homes_place(struct plan *p)
 {
 	struct occupancy o = {0};
 	struct err *e = occupancy_read(p, &o);
 
 	p->home_moved = calloc(p->diff->vars.n + 1, sizeof(*p->home_moved));
-	p->refers_moved = calloc(p->diff->new_funcs.n + 1, sizeof(*p->refers_moved));
+	p->refers_moved = calloc(p->diff->old_funcs.n + 1, sizeof(*p->refers_moved));
 	if (!e && (!p->home_moved || !p->refers_moved))
 		e = err_nomem();
 	for (uint32_t i = 0; !e && i < p->diff->vars.n; i++)
@@ -184,6 +194,9 @@ struct err *homes_place(struct plan *p)
 	for (size_t i = 0; !e && i < p->diff->funcs.n; i++)
 		e = place_function(p, &p->diff->funcs.v[i]);
 	free(o.starts);
+	for (uint32_t i = 0; !e && i < p->diff->vars.n; i++)
+		if (p->home_moved[i])
+			mark_users(p, &p->diff->old_vars.v[p->diff->vars.v[i].old]);
 	if (!e)
 		layout_sort(&p->layout);
 	return e;

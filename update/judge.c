@@ -171,6 +171,10 @@ static struct err *judge_frame(struct judge *j, pid_t tid, const struct frame *f
 	*reason = "it is in a PLT entry or in code without a symbol";
 	if (func == NO_TWIN)
 		return NULL;
+	if (j->p->refers_moved[func]) {
+		*reason = "it may hold the address of a variable that moves";
+		return NULL;
+	}
 	if (same_position(d, func, pc, fr->exact, &to)) {
 		*wait = false;
 		m.to = j->p->layout.base + to;

@@ -277,10 +277,12 @@ struct err *merge_moved(struct plan *p, const struct moved_var *moved, struct co
 
 	if (moved->search)
 		TRY(pointers_find(p, m.old, moved->from, &pointer));
+	if (!pointer)
+		pointer = pointers_in_registers(p, m.old, moved->from);
 	if (pointer)
 		return err_refuse("var-resized", m.new->name,
 				  "variable %s is resized, cannot grow where it is, and there is a "
-				  "pointer to it at 0x%lx",
+				  "pointer to it (0x%lx)",
 				  m.new->name, pointer);
 	struct err *e = read_now(&m);
 	if (!e)

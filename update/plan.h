@@ -19,7 +19,7 @@ struct ifunc_slot {
 struct moved_var {
 	uint32_t pair; // index into diff->vars
 	taddr_t from, to;
-	bool search; // for pointers to it, again inside the stop
+	bool search; // for pointers in memory to it, again inside the stop
 };
 
 struct plan {
@@ -30,7 +30,7 @@ struct plan {
 	uint8_t *image;	      // NEW as it will be in memory, new->span bytes
 	uint8_t *live;	      // the read-only segments of OLD as they are in memory, old->span bytes
 	bool *home_moved;     // by index of diff->vars: its home is not where OLD has it
-	bool *refers_moved;   // by index of diff->new_funcs: the body refers to such a variable
+	bool *refers_moved;   // by index of diff->old_funcs: the old body refers to such a variable
 	VEC(struct patch) patches; // all but the frames and moved variables; entry jumps come last
 	VEC(struct ifunc_slot) ifuncs;
 	VEC(struct moved_var) moved;

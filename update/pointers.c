@@ -118,3 +118,15 @@ struct err *pointers_searchable(const struct plan *p, bool *ret)
 	*ret = s.resident <= SEARCH_MAX;
 	return NULL;
 }
+
+taddr_t pointers_in_registers(const struct plan *p, const struct var *v, taddr_t home)
+{
+	vec_for_each (t, &p->subject->process->threads) {
+		const unsigned long long *r = (const unsigned long long *)&t->regs;
+
+		for (size_t i = 0; i < sizeof(t->regs) / sizeof(*r); i++)
+			if (r[i] >= home && r[i] < home + v->size)
+				return r[i];
+	}
+	return 0;
+}

@@ -11,3 +11,6 @@ struct err *pointers_find(const struct plan *p, const struct var *v, taddr_t hom
 
 // Whether the resident writable memory is little enough to be searched inside the stop.
 struct err *pointers_searchable(const struct plan *p, bool *ret) must_check;
+
+// In the stop: a value in a general register of some thread that points into it, or 0.
+taddr_t pointers_in_registers(const struct plan *p, const struct var *v, taddr_t home);

@@ -169,6 +169,11 @@ static struct err *check_names(const struct plan *p, const struct plan_options *
 {
 	for (size_t i = 0; i < opt->n_keep_old; i++)
 		TRY(check_name(p, "--keep-old", opt->keep_old[i]));
+	if (opt->n_keep_old && subject_unwinds(p->subject))
+		return err_refuse("keep-old-unsafe", opt->keep_old[0],
+				  "%s cannot go on in its old body: the program may throw C++ "
+				  "exceptions, and they are not found through old code",
+				  opt->keep_old[0]);
 	return opt->at ? check_name(p, "--at", opt->at) : NULL;
 }
 

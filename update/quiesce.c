@@ -120,14 +120,6 @@ static taddr_t real_address(void *arg, taddr_t addr)
 	return real ? real : addr;
 }
 
-static bool uses_exceptions(const struct subject *s)
-{
-	vec_for_each (l, &s->links.v)
-		if (strstr(l->name, "libstdc++") || strstr(l->name, "libc++abi"))
-			return true;
-	return false;
-}
-
 static struct err *quiesce_init(struct quiesce *q)
 {
 	struct subject *s = q->p->subject;
@@ -136,7 +128,7 @@ static struct err *quiesce_init(struct quiesce *q)
 	q->judge = (struct judge){.p = q->p, .u = q->unwinder, .keep_old = q->opt.keep_old,
 				  .n_keep_old = q->opt.n_keep_old};
 	unwinder_set_translate(q->unwinder, real_address, q);
-	q->exceptions = uses_exceptions(s);
+	q->exceptions = subject_unwinds(s);
 	q->pause_ms = FIRST_PAUSE_MS;
 	return add_images(q);
 }

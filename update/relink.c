@@ -11,7 +11,6 @@
 
 struct site { // one reference being resolved
 	struct plan *p;
-	uint32_t func; // in new_funcs
 	const struct func *f;
 	const struct insn *i;
 	const struct insn *twin; // in OLD, or NULL
@@ -270,8 +269,6 @@ static struct err *relink_site(const struct site *s)
 	case REF_DATA:
 	case REF_RODATA:
 		TRY(resolve_data(s, &to));
-		if (s->twin && twin_moved(s))
-			s->p->refers_moved[s->func] = true;
 		return patch_site(s, to);
 	case REF_ABS:
 		return refuse_site(s, "unnamed-data", "leads out of the program");
@@ -294,7 +291,7 @@ static struct err *each_site(struct plan *p, uint32_t new_func, struct copies *c
 		fp && fp->old != NO_TWIN ? &p->diff->old_funcs.v[fp->old] : NULL;
 
 	for (size_t k = 0; k < f->body.insns.n; k++) {
-		struct site s = {.p = p, .func = new_func, .f = f, .i = &f->body.insns.v[k],
+		struct site s = {.p = p, .f = f, .i = &f->body.insns.v[k],
 				 .copies = copies, .changed = !old || fp->verdict != FUNC_SAME};
 
 		if (s.i->ref == REF_NONE)

@@ -30,6 +30,14 @@ struct err *subject_read(const struct subject *s, vaddr_t addr, void *buf, size_
 	return mem_read(s->process->pid, layout_data(&s->record.layout, addr), buf, len);
 }
 
+bool subject_unwinds(const struct subject *s)
+{
+	vec_for_each (l, &s->links.v)
+		if (strstr(l->name, "libstdc++") || strstr(l->name, "libc++abi"))
+			return true;
+	return false;
+}
+
 struct err *subject_check_program(const struct module *m, const char *role)
 {
 	if (!m->has_dynamic || (!m->has_interp && !m->needed.n))

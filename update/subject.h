@@ -30,6 +30,9 @@ struct err *subject_check_program(const struct module *m, const char *role) must
 // Hash of the executable segments of an image of `m` that lies in buf (buf[vaddr]).
 uint64_t image_text_hash(const struct module *m, const uint8_t *buf, uint64_t span);
 
+// Whether C++ exceptions may unwind the process's stacks.
+bool subject_unwinds(const struct subject *s);
+
 enum { PROGRAM_ID_MAX = 65 };
 
 // What identifies a program file: its build-id, or a hash of its bytes when it has none.

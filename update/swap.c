@@ -63,6 +63,9 @@ static struct err *collect(struct swapping *s)
 		return err_sys(errno, "cannot look at %s", link);
 	TRY(maps_read(s->process->pid, &s->maps));
 	vec_for_each (m, &s->maps.v) {
+		// The kernel may be writing to pages of the old image by itself.
+		if (strstr(m->path, "[io_uring]") || !strncmp(m->path, "/[aio]", 6))
+			return err_new(ERR_UNSUPPORTED, "the process uses asynchronous I/O");
 		if (m->ino != st.st_ino || m->dev != st.st_dev)
 			continue;
 		if (m->shared)
