@@ -229,6 +229,9 @@ static void finish(struct update *u)
 
 	say(u, "tidying up");
 	struct err *e = fault_point("update-before-tidy");
+	// Protections first: with them back, the writable part of the old image is one mapping again.
+	if (!e)
+		e = commit_finish(u->commit);
 	if (!e)
 		e = swap_old_image(u->plan, u->helper, &u->ret->stop2_ns);
 	if (e) {
