@@ -300,9 +300,12 @@ static struct err *pause_for(struct quiesce *q, uint64_t deadline, size_t plante
 	if (until > deadline)
 		until = deadline;
 	if (planted) {
-		TRY(gates_wait(q->gates, until, &reached));
-		if (reached && q->opt.at && q->at_seen)
-			q->at_reached = true;
+		bool at = q->opt.at && q->at_seen && !q->at_reached;
+
+		// All held threads together, or the one that comes out of the function of --at.
+		TRY(at ? gates_wait_any(q->gates, until, &reached)
+		       : gates_wait(q->gates, until, &reached));
+		q->at_reached |= at && reached;
 		return NULL;
 	}
 	uint64_t now = monotonic_ns();

@@ -217,19 +217,24 @@ struct err *record_find(pid_t pid, const struct maps *maps, struct record *ret, 
 			uint64_t *len, bool *found)
 {
 	*found = false;
-	vec_for_each (m, &maps->v) {
+	for (const struct mapping *m = maps->v.v; m < maps->v.v + maps->v.n; m++) {
 		struct record r = {0};
 		enum record_state state = 0;
+		taddr_t start = m->start;
 
 		if (strncmp(m->path, "/memfd:" RECORD_NAME, strlen("/memfd:" RECORD_NAME)))
 			continue;
-		uint64_t size = m->end - m->start;
+		// A page of it that was made writable for a while is a mapping of its own.
+		while (m + 1 < maps->v.v + maps->v.n && m[1].start == m->end && m[1].ino == m->ino &&
+		       m[1].dev == m->dev)
+			m++;
+		uint64_t size = m->end - start;
 		if (size > RECORD_MAX)
 			return corrupt("size");
 		_cleanup_free_ void *block = malloc(size);
 		if (!block)
 			return err_nomem();
-		TRY(mem_read(pid, m->start, block, size));
+		TRY(mem_read(pid, start, block, size));
 		struct err *e = record_unpack(block, size, &r, &state);
 		if (e) {
 			record_deinit(&r);
@@ -242,7 +247,7 @@ struct err *record_find(pid_t pid, const struct maps *maps, struct record *ret, 
 		if (*found)
 			record_deinit(ret);
 		*ret = r;
-		*addr = m->start;
+		*addr = start;
 		*len = size;
 		*found = true;
 	}
