@@ -98,6 +98,7 @@ static bool ends_with_eintr(long nr)
 	case SYS_semtimedop:
 	case SYS_io_getevents:
 	case SYS_io_pgetevents:
+	case SYS_io_uring_enter:
 	case SYS_read:
 	case SYS_readv:
 	case SYS_write:

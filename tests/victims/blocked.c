@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/io_uring.h>
 #include <mqueue.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -240,6 +241,32 @@ static int b_accept(void)
 	return accept(fd, NULL, NULL) >= 0 ? -1 : errno == EAGAIN ? 0 : errno;
 }
 
+static int b_io_getevents(void)
+{
+	unsigned long ctx = 0;
+	long long events[4]; // one struct io_event
+
+	if (syscall(SYS_io_setup, 1, &ctx))
+		return nanosleep(&limit, NULL) ? errno : 0; // none here
+	long r = syscall(SYS_io_getevents, ctx, 1, 1, events, &limit);
+	int error = r < 0 ? errno : r ? -1 : 0;
+	syscall(SYS_io_destroy, ctx);
+	return error;
+}
+
+static int b_io_uring(void)
+{
+	struct io_uring_params params = {0};
+	struct io_uring_getevents_arg arg = {.ts = (uint64_t)(uintptr_t)&limit};
+	int fd = keep((int)syscall(SYS_io_uring_setup, 1, &params));
+
+	if (fd < 0)
+		return nanosleep(&limit, NULL) ? errno : 0; // none here
+	long r = syscall(SYS_io_uring_enter, fd, 0, 1,
+			 IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &arg, sizeof(arg));
+	return r >= 0 ? -1 : errno == ETIME ? 0 : errno;
+}
+
 static int late_pipe; // gets a byte at the limit
 
 static int b_read_pipe(void)
@@ -291,6 +318,8 @@ static const struct kind {
 	{"recvmsg", b_recvmsg, true},
 	{"read_socket", b_read_socket, true},
 	{"accept", b_accept, true},
+	{"io_getevents", b_io_getevents, true},
+	{"io_uring_enter", b_io_uring, true},
 	{"read_pipe", b_read_pipe, false},
 	{"mq_timedreceive", b_mq, false},
 };
