@@ -16,8 +16,8 @@ static const struct code_text table[] = {
 	 "Both programs have to be 64-bit x86 (x86-64, little endian).",
 	 "Give a build for the machine that the process runs on."},
 	{"not-executable", "the ELF file is no program",
-	 "It is an object file, a core or a debug file without code; a process cannot "
-	 "run it.",
+	 "It is an object file, a core or a debug file without code; a process "
+	 "cannot run it.",
 	 "Link it, or give the executable beside it. A debug file is named with "
 	 "--debug."},
 	{"corrupt-elf", "the ELF file is damaged",
@@ -25,24 +25,21 @@ static const struct code_text table[] = {
 	 "Build or install it again; 'readelf -a FILE' shows what is left."},
 	{"non-pie", "the program is linked to fixed addresses",
 	 "Code that is not position independent holds absolute 32-bit addresses that "
-	 "cannot be "
-	 "found with certainty, so its data references cannot be redirected.",
-	 "Build with -fPIE -pie (the default of Debian's gcc), or keep the relocations "
-	 "in the file "
-	 "with -Wl,--emit-relocs."},
+	 "cannot be found with certainty, so its data references cannot be "
+	 "redirected.",
+	 "Build with -fPIE -pie (the default of Debian's gcc)."},
 	{"static-exe", "the program is statically linked",
-	 "A static executable has no ld.so bookkeeping that an update could carry on.",
+	 "A static executable has no ld.so bookkeeping that an update could carry "
+	 "on.",
 	 "Link it dynamically."},
 	{"stripped", "no symbols for the part that changed",
 	 "Functions and variables were paired by shape, and a pair that the update "
-	 "depends on is not "
-	 "certain.",
-	 "Give the debug file with --debug DIR, or install the -dbgsym package of both "
-	 "versions."},
+	 "depends on is not certain.",
+	 "Give the debug file with --debug DIR, or install the -dbgsym package of "
+	 "both versions."},
 	{"no-debug-info", "no debug information, so types cannot be judged",
 	 "Whether the layout of a structure changed is seen only in DWARF. Going on "
-	 "without it "
-	 "could corrupt data without any message.",
+	 "without it could corrupt data without any message.",
 	 "Build both programs with -g, or give their debug files with --debug DIR."},
 
 	// The process.
@@ -50,8 +47,8 @@ static const struct code_text table[] = {
 	 "The pid does not exist, or the process ended while molt looked at it.",
 	 "Look the pid up again (pidof, systemctl show -p MainPID)."},
 	{"zombie", "the process has ended already",
-	 "It is a zombie that waits for its parent to collect it; it has no memory any "
-	 "more.",
+	 "It is a zombie that waits for its parent to collect it; it has no memory "
+	 "any more.",
 	 "Start the program anew."},
 	{"kernel-thread", "it is a kernel thread", "A kernel thread has no program.",
 	 "Give the pid of a program."},
@@ -59,167 +56,143 @@ static const struct code_text table[] = {
 	 "An update moves a whole process with all its threads.",
 	 "Give the process id that the message names."},
 	{"self", "molt cannot update itself",
-	 "The process given is the molt that runs, or one of its parents' stops would "
-	 "stop it.",
+	 "The process given is the molt that runs; it cannot stop itself.",
 	 "Give the pid of the server."},
 	{"already-traced", "another program traces the process",
 	 "Only one tracer (debugger, strace, another molt) can stop a process. The "
-	 "message names "
-	 "its pid.",
+	 "message names its pid.",
 	 "Detach the tracer and try again."},
 	{"not-64-bit", "the process runs 32-bit code",
 	 "molt updates 64-bit x86 processes only.", "Use a 64-bit build of the program."},
 	{"no-permission", "molt may not trace the process",
-	 "The kernel denies it: another user's process, the Yama sysctl, or a missing "
-	 "capability. "
-	 "The message names which.",
-	 "Run molt as root or with CAP_SYS_PTRACE; if kernel.yama.ptrace_scope is 3, the "
-	 "host "
-	 "forbids it until it reboots. 'molt doctor' shows what this host allows."},
+	 "The kernel denies it: another user's process, the Yama sysctl, or a "
+	 "missing capability. The message names which.",
+	 "Run molt as root or with CAP_SYS_PTRACE; if kernel.yama.ptrace_scope is 3, "
+	 "the host forbids it until it reboots. 'molt doctor' shows what this host "
+	 "allows."},
 	{"seccomp", "the process's system call filter forbids what the update needs",
 	 "The target has a seccomp filter that would kill it for a call molt makes "
-	 "inside of it "
-	 "(clone, mmap, mprotect, futex, rt_sigprocmask, exit).",
-	 "Allow these calls in the filter, or run molt with CAP_SYS_ADMIN, so that the "
-	 "filter can be "
-	 "suspended for molt's own calls."},
+	 "inside of it (clone, mmap, mprotect, futex, rt_sigprocmask, exit).",
+	 "Allow these calls in the filter, or run molt with CAP_SYS_ADMIN, so that "
+	 "the filter can be suspended for molt's own calls."},
 	{"busy", "another molt works on the process",
 	 "An update of this process is under way or was not finished.",
 	 "Wait for it to end. 'molt status PID' shows the state of the process."},
 	{"not-the-program", "the process does not run the program that OLD is",
 	 "What the process runs is not the file molt found for it, or NEW is another "
-	 "program than "
-	 "the one that runs.",
-	 "Give the file the process was started from; after a package upgrade molt reads "
-	 "the deleted "
-	 "file through /proc by itself."},
+	 "program than the one that runs.",
+	 "Give the file the process was started from; after a package upgrade molt "
+	 "reads the deleted file through /proc by itself."},
 	{"program-replaced", "the process started another program meanwhile",
-	 "It called exec while molt was at work; what was prepared is for the program of "
-	 "before.",
+	 "It called exec while molt was at work; what was prepared is for the "
+	 "program of before.",
 	 "Look whether the process is still the one that you mean, and try again."},
 	{"text-changed", "the running code is not the file's code",
 	 "The text in memory differs from the file: a debugger's breakpoint, another "
-	 "live patch, or a "
-	 "file that was overwritten in place. Its symbols cannot be trusted.",
-	 "Remove the breakpoint or the other patch; if the file was overwritten, give "
-	 "the original."},
+	 "live patch, or a file that was overwritten in place. Its symbols cannot be "
+	 "trusted.",
+	 "Remove the breakpoint or the other patch; if the file was overwritten, "
+	 "give the original."},
 	{"not-mapped", "a place that the update writes is not mapped",
-	 "The process unmapped memory of its own program, or did so while molt was at "
-	 "work.",
+	 "The process unmapped memory of its own program, or did so while molt was "
+	 "at work.",
 	 "Nothing was written. Try again; if it stays so, restart the program."},
 	{"shared-text", "the program's code or data is a shared mapping",
 	 "A page that the update writes is shared with other processes (MAP_SHARED); "
-	 "they would "
-	 "get the change too.",
-	 "Map the program privately, as the kernel and ld.so do; programs that load code "
-	 "in their "
-	 "own way are refused."},
+	 "they would get the change too.",
+	 "Map the program privately, as the kernel and ld.so do; programs that load "
+	 "code in their own way are refused."},
 	{"data-changed", "data changed between the check and the write",
-	 "A word that the update was about to write does not have the value it was read "
-	 "with.",
+	 "A word that the update was about to write does not have the value it was "
+	 "read with.",
 	 "Nothing was written. Try again."},
 
 	// Types and variables.
 	{"type-shifted", "a member of a structure moved",
-	 "Live data has the old layout; the new code would read other bytes than those "
-	 "meant.",
-	 "Restart the program, or move the new member to the end or into a hole of the "
-	 "structure."},
+	 "Live data has the old layout; the new code would read other bytes than "
+	 "those meant.",
+	 "Restart the program, or move the new member to the end or into a hole of "
+	 "the structure."},
 	{"type-grown", "a structure grew",
-	 "Objects that exist have room for the old layout only; the new code would write "
-	 "behind "
-	 "their end.",
+	 "Objects that exist have room for the old layout only; the new code would "
+	 "write behind their end.",
 	 "Restart the program, or put the new member into padding of the structure."},
 	{"type-shrunk", "a structure became smaller",
-	 "Arrays and embedded objects that exist have the old size; the new code would "
-	 "step through "
-	 "them with the new one.",
+	 "Arrays and embedded objects that exist have the old size; the new code "
+	 "would step through them with the new one.",
 	 "Restart the program, or keep the structure's size."},
 	{"type-meaning", "the same bytes mean something else now",
-	 "An enumerator changed its value or a member its type: values that are stored "
-	 "in memory "
-	 "would be read as something else.",
-	 "Restart the program, or give new enumerators the values behind the last old "
-	 "one."},
+	 "An enumerator changed its value or a member its type: values that are "
+	 "stored in memory would be read as something else.",
+	 "Restart the program, or give new enumerators the values behind the last "
+	 "old one."},
 	{"type-hole", "a new member fills a hole of a structure",
-	 "The layout of all other members is the same, but in objects that exist the new "
-	 "member has "
-	 "whatever the padding held, mostly 0.",
+	 "The layout of all other members is the same, but in objects that exist the "
+	 "new member has whatever the padding held, mostly 0.",
 	 "If the new code can live with that, allow it with --allow-holes."},
 	{"type-changed", "a type changed in a way molt cannot judge",
 	 "Live data has the old layout, and the change is none of those molt knows.",
 	 "Restart the program, or keep the type as it was."},
 	{"var-type", "a variable changed its type",
 	 "The stored value would be read as another type.",
-	 "Restart the program, or keep the variable and add another with the new type."},
+	 "Restart the program, or keep the variable and add another with the new "
+	 "type."},
 	{"var-resized", "a variable changed its size and cannot be moved",
-	 "There is no room where it is, and pointers to it exist that molt cannot all "
-	 "find.",
+	 "There is no room where it is, and pointers to it exist that molt cannot "
+	 "all find.",
 	 "Restart the program, or keep its size."},
 	{"var-vanished", "a variable with state is gone",
 	 "The new program has no variable that the value could live on in; it was "
-	 "removed, renamed or "
-	 "its source file was renamed.",
+	 "removed, renamed or its source file was renamed.",
 	 "Keep its name and file, or restart the program."},
 	{"tls-changed", "the layout of thread-local variables changed",
 	 "Each thread's block has the old layout and cannot grow.",
 	 "Keep the thread-local variables as they are, or restart the program."},
 	{"copy-reloc", "a variable of a library would be copied into the program",
-	 "The new program has a COPY relocation the old one has not: the library would "
-	 "go on with "
-	 "its own copy, the program with another.",
+	 "The new program has a COPY relocation the old one has not: the library "
+	 "would go on with its own copy, the program with another.",
 	 "Build with -fPIE and without -mno-direct-extern-access tricks, so that the "
-	 "variable is "
-	 "reached through the GOT."},
+	 "variable is reached through the GOT."},
 
 	// The program as a whole.
 	{"constructor", "the new program has another constructor",
-	 "Constructors run before main; in a process that runs already nobody calls the "
-	 "new one.",
+	 "Constructors run before main; in a process that runs already nobody calls "
+	 "the new one.",
 	 "Restart the program, or call its work from a function that runs later."},
 	{"needed-added", "the new program needs another library",
 	 "The library is not loaded in the process.",
 	 "Restart the program, or load the library with dlopen."},
 	{"symbol-missing", "the new program needs a symbol no loaded library has",
-	 "It was linked with another version of a library than the process has loaded; "
-	 "at a "
-	 "fresh start it would not run with that library either.",
+	 "It was linked with another version of a library than the process has "
+	 "loaded; at a fresh start it would not run with that library either.",
 	 "Link NEW with the libraries that the process uses, or restart the program."},
 	{"relocation", "the new program has a relocation molt does not know",
-	 "Some word of the new program has to be filled in by ld.so in a way that molt "
-	 "cannot "
-	 "carry out.",
-	 "Link with ordinary flags (no -z pack-relative-relocs, no text relocations), or "
-	 "restart "
-	 "the program."},
+	 "Some word of the new program has to be filled in by ld.so in a way that "
+	 "molt cannot carry out.",
+	 "Link with ordinary flags (no -z pack-relative-relocs, no text "
+	 "relocations), or restart the program."},
 	{"ldso-unknown", "ld.so's bookkeeping has an unknown form",
-	 "The words in which ld.so keeps the program's addresses were not found where "
-	 "they "
-	 "must be, so that dlopen, C++ exceptions and debuggers would break.",
-	 "molt knows glibc 2.36 and its neighbours; with another C library restart the "
-	 "program."},
+	 "The words in which ld.so keeps the program's addresses were not found "
+	 "where they must be, so that dlopen, C++ exceptions and debuggers would "
+	 "break.",
+	 "molt knows glibc 2.36 and its neighbours; with another C library restart "
+	 "the program."},
 	{"ifunc", "an indirect function changed",
 	 "The choice that its resolver makes cannot be carried over.",
 	 "Restart the program."},
 	{"icf", "functions that were one are different now",
-	 "The linker had folded equal functions into one address. Their bodies differ "
-	 "now, and a "
-	 "stored pointer does not tell which of them was meant.",
+	 "The linker had folded equal functions into one address. Their bodies "
+	 "differ now, and a stored pointer does not tell which of them was meant.",
 	 "Link without --icf=all (--icf=safe is fine)."},
 	{"record-corrupt", "the record of earlier updates is damaged",
-	 "The process was updated before and keeps a record of where each variable and "
-	 "function lives; it does not have the form or the checksum it must have.",
+	 "The process was updated before and keeps a record of where each variable "
+	 "and function lives; it does not have the form or the checksum it must "
+	 "have.",
 	 "Restart the program."},
 	{"record-version", "the record of earlier updates has another format",
-	 "The process was updated by another version of molt, whose record this one does "
-	 "not "
-	 "know.",
+	 "The process was updated by another version of molt, whose record this one "
+	 "does not know.",
 	 "Use the molt that made the last update, or restart the program."},
-	{"chained-without-record", "the process was updated, but its record cannot be read",
-	 "An earlier update left a record of where each variable and function lives; it "
-	 "is missing or "
-	 "was made by another version of molt.",
-	 "Use the molt that made the first update, or restart the program."},
 
 	// Code and memory.
 	{"no-room", "no free address range near the program",
@@ -232,58 +205,53 @@ static const struct code_text table[] = {
 	{"undecodable", "a function has bytes that are no instructions",
 	 "Its references cannot be found, so they cannot be redirected to the living "
 	 "data.",
-	 "Keep data out of the text section; hand-written assembly that mixes both is "
-	 "refused."},
+	 "Keep data out of the text section; hand-written assembly that mixes both "
+	 "is refused."},
 	{"unnamed-data", "changed code reaches data that has no name",
-	 "An instruction leads to writable data without a symbol, or has no room for the "
-	 "address of "
-	 "where it lives, and nothing in the running program tells where that is.",
+	 "An instruction leads to writable data without a symbol, or has no room for "
+	 "the address of where it lives, and nothing in the running program tells "
+	 "where that is.",
 	 "Keep the symbols (link without -s and --strip-all, use 'objcopy "
-	 "--only-keep-debug'), or "
-	 "restart the program."},
+	 "--only-keep-debug'), or restart the program."},
 	{"ambiguous-ref", "a reference on the boundary of two objects",
-	 "An address in changed code is the end of one object and the start of the next; "
-	 "the two "
-	 "would live at different places, and nothing decides which is meant.",
-	 "Rebuild without -fsection-anchors or with -fno-toplevel-reorder, or keep both "
-	 "objects' "
-	 "sizes."},
+	 "An address in changed code is the end of one object and the start of the "
+	 "next; the two would live at different places, and nothing decides which is "
+	 "meant.",
+	 "Rebuild without -fsection-anchors or with -fno-toplevel-reorder, or keep "
+	 "both objects' sizes."},
 
 	// The moment.
 	{"not-quiescent", "a thread stayed inside changed code",
-	 "Some thread was in a changed function (or called from one) the whole time. The "
-	 "message has "
-	 "its call path.",
+	 "Some thread was in a changed function (or called from one) the whole time. "
+	 "The message has its call path.",
 	 "Nothing was changed: try again with a longer --wait. For a loop that never "
-	 "returns, like "
-	 "main, and may go on in its old body, use --keep-old FUNC."},
+	 "returns, like main, and may go on in its old body, use --keep-old FUNC."},
 	{"thread-does-not-stop", "a thread cannot be stopped",
-	 "It is inside the kernel in a state that no signal ends: a vfork whose child "
-	 "has not gone "
-	 "on yet, or an operation on a device or network file system.",
+	 "It is inside the kernel in a state that no signal ends: a vfork whose "
+	 "child has not gone on yet, or an operation on a device or network file "
+	 "system.",
 	 "Nothing was changed: try again when the thread has gone on."},
 	{"no-link-map", "ld.so's list of modules cannot be read",
-	 "The process has no such list yet (it is still starting), or it is not in the "
-	 "form that "
-	 "glibc gives it.",
-	 "Try again once the program runs; with another C library restart the program."},
+	 "The process has no such list yet (it is still starting), or it is not in "
+	 "the form that glibc gives it.",
+	 "Try again once the program runs; with another C library restart the "
+	 "program."},
 	{"link-map-changing", "the process is loading or unloading a library",
 	 "ld.so was at work on its list of modules all the time that molt looked.",
 	 "Nothing was changed: try again."},
 	{"no-safe-thread", "no thread is at a place where work can begin",
-	 "molt starts in the process by one injected call; no thread stopped at a place "
-	 "where that "
-	 "is safe (outside of restartable sequences, signal handlers' entry and vfork).",
+	 "molt starts in the process by one injected call; no thread stopped at a "
+	 "place where that is safe (outside of restartable sequences, signal "
+	 "handlers' entry and vfork).",
 	 "Nothing was changed: try again."},
 	{"helper-timeout", "a call inside the process takes too long",
 	 "The helper thread that molt made in the process does not come back from a "
 	 "system call.",
-	 "Try again; the process goes on. If it stays so, the process is blocked in its "
-	 "memory "
-	 "lock (a core dump, or another tracer)."},
+	 "Try again; the process goes on. If it stays so, the process is blocked in "
+	 "its memory lock (a core dump, or another tracer)."},
 	{"call-crashed", "a function called inside the process crashed",
-	 "The resolver of an indirect function (IFUNC) was called in the helper thread "
-	 "and failed.",
+	 "The resolver of an indirect function (IFUNC) was called in the helper "
+	 "thread and failed.",
 	 "Nothing was changed: restart the program to update it."},
 	{"close-range", "the kernel has no close_range, or a filter forbids it",
 	 "Without it the helper thread would share the process's descriptors.",
@@ -296,19 +264,17 @@ static const struct code_text table[] = {
 	 "'nm PROGRAM' lists them; a function that was inlined everywhere has none."},
 	{"unwind-failed", "a thread's stack cannot be walked",
 	 "Without complete unwind information molt cannot tell which functions are "
-	 "active in the "
-	 "thread.",
-	 "Build hand-written assembly with CFI directives; try again if the thread was "
-	 "in such code "
-	 "by chance."},
+	 "active in the thread.",
+	 "Build hand-written assembly with CFI directives; try again if the thread "
+	 "was in such code by chance."},
 	{"keep-old-unsafe", "a function cannot go on in its old body",
 	 "The function named by --keep-old relies on something a new function does "
-	 "differently: a "
-	 "register that gcc's -fipa-ra knew to be untouched, or another layout.",
+	 "differently: a register that gcc's -fipa-ra knew to be untouched, or "
+	 "another layout.",
 	 "Leave the function out of --keep-old, or build with -fno-ipa-ra."},
 	{"fault", "a fault that was asked for",
-	 "MOLT_FAULT in the environment names a point at which molt fails on purpose, "
-	 "for tests.",
+	 "MOLT_FAULT in the environment names a point at which molt fails on "
+	 "purpose, for tests.",
 	 "Unset MOLT_FAULT."},
 };
 
