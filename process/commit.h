@@ -83,6 +83,9 @@ struct err *commit_move_thread(struct commit *c, pid_t tid,
 struct err *commit_execute(struct commit *c) must_check;
 void commit_times(const struct commit *c, struct commit_times *ret);
 
+// Whether the process goes on with the new bytes, whatever error a call returned.
+bool commit_in_force(const struct commit *c);
+
 // Undo after commit_execute and before process_thaw: all old bytes and old registers
 // again.
 struct err *commit_undo(struct commit *c) must_check;

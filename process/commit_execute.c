@@ -336,6 +336,13 @@ struct err *commit_execute(struct commit *c)
 	return e;
 }
 
+bool commit_in_force(const struct commit *c)
+{
+	return c->stage == COMMIT_EXECUTED ||
+	       (c->stage == COMMIT_BY_GATES &&
+		__atomic_load_n(&c->head->decision, __ATOMIC_ACQUIRE) == COMMIT_DECIDED);
+}
+
 struct err *commit_undo(struct commit *c)
 {
 	uint64_t result;

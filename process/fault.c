@@ -54,33 +54,44 @@ static bool known(const char *name)
 	return false;
 }
 
-static const char *wanted(bool *is_kill)
+// How a point is armed in MOLT_FAULT, a list "name,kill:name".
+enum arming { NOT_ARMED, TO_FAIL, TO_KILL };
+
+static enum arming arming(const char *name)
 {
 	static const char prefix[] = "kill:";
-	const char *value = secure_getenv("MOLT_FAULT");
+	const char *at = secure_getenv("MOLT_FAULT");
 
-	*is_kill = value && !strncmp(value, prefix, sizeof(prefix) - 1);
-	return *is_kill ? value + sizeof(prefix) - 1 : value;
+	while (at && *at) {
+		size_t len = strcspn(at, ",");
+		bool is_kill = !strncmp(at, prefix, sizeof(prefix) - 1);
+		size_t skip = is_kill ? sizeof(prefix) - 1 : 0;
+
+		if (len >= skip && len - skip == strlen(name) &&
+		    !strncmp(at + skip, name, len - skip))
+			return is_kill ? TO_KILL : TO_FAIL;
+		at += len + (at[len] == ',');
+	}
+	return NOT_ARMED;
 }
 
 bool fault_armed(const char *name)
 {
-	bool is_kill;
-	const char *want = wanted(&is_kill);
-
-	return want && !strcmp(want, name);
+	return arming(name) != NOT_ARMED;
 }
 
 struct err *fault_point(const char *name)
 {
-	bool is_kill;
-	const char *want = wanted(&is_kill);
-
 	if (!known(name))
 		return err_new(ERR_INTERNAL, "fault point %s is not in the table", name);
-	if (!want || strcmp(want, name))
+	switch (arming(name)) {
+	case NOT_ARMED:
 		return NULL;
-	if (is_kill)
+	case TO_KILL:
 		kill(getpid(), SIGKILL);
+		break;
+	case TO_FAIL:
+		break;
+	}
 	return err_with(err_new(ERR_INTERNAL, "fault point %s", name), "fault", name);
 }

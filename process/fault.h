@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Named fault points: when the environment's MOLT_FAULT is "name" the tool fails there
-// with an error, when it is "kill:name" it kills itself by SIGKILL there. The names stand
-// in one table in process/fault.c.
+// Named fault points. MOLT_FAULT is a list of "name", where the tool fails with an error, and "kill:name",
+// where it kills itself by SIGKILL, with commas between them. The names stand in one table in fault.c.
 #pragma once
 
 #include <stdbool.h>

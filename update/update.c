@@ -144,6 +144,15 @@ static struct err *commit_now(struct update *u)
 	return e;
 }
 
+// The new program runs: what failed besides is a remark.
+static struct err *note_and_free(struct update *u, struct err *e)
+{
+	struct err *noted = plan_note(u->plan, "updated, but: %s", e->message);
+
+	err_free(e);
+	return noted;
+}
+
 // One critical stop. A word that changed by itself gives ERR_ROLLED_BACK with code data-changed.
 static struct err *try_commit(struct update *u, uint64_t deadline)
 {
@@ -158,13 +167,15 @@ static struct err *try_commit(struct update *u, uint64_t deadline)
 
 		u->ret->threads = pr->threads.n;
 		e = commit_now(u);
-		u->committed = !e;
+		u->committed = commit_in_force(u->commit);
 		uint64_t after = monotonic_ns();
 		struct err *thawed = process_thaw(pr, &last);
 		if (!e)
 			e = thawed;
 		else
 			err_free(thawed);
+		if (u->committed && e)
+			e = note_and_free(u, e);
 		u->ret->stop_ns = last - first;
 		u->ret->freeze_ns = t.freeze;
 		u->ret->judge_ns = t.judge;
