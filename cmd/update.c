@@ -132,7 +132,10 @@ static struct err *parse_option(struct arguments *a, int o)
 		a->json = true;
 		return NULL;
 	case OPT_WAIT:
-		return parse_seconds(optarg, &a->opt.wait_seconds);
+		TRY(parse_seconds(optarg, &a->opt.wait_seconds));
+		if (a->opt.wait_seconds == 0) // to the library 0 is the default; here: one attempt
+			a->opt.wait_seconds = 1e-6;
+		return NULL;
 	case OPT_AT:
 		a->opt.at = optarg;
 		return NULL;

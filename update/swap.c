@@ -32,22 +32,26 @@ struct swapping {
 	struct process *process;
 	struct helper *h;
 	struct maps maps;
+	bool locked;
 	VEC(struct swap) swaps;
 };
 
-static struct err *has_capability(const struct process *pr)
+// Whether the target may set its executable, and whether it locks memory (mlockall: the copy must be locked).
+static struct err *read_status(struct swapping *s)
 {
 	char path[64], line[256];
-	unsigned long long effective = 0;
+	unsigned long long effective = 0, locked = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", pr->pid);
+	snprintf(path, sizeof(path), "/proc/%d/status", s->process->pid);
 	FILE *f = fopen(path, "re");
 	if (!f)
 		return err_sys(errno, "cannot read %s", path);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "CapEff: %llx", &effective) == 1)
-			break;
+	while (fgets(line, sizeof(line), f)) {
+		sscanf(line, "CapEff: %llx", &effective);
+		sscanf(line, "VmLck: %llu", &locked);
+	}
 	fclose(f);
+	s->locked = locked > 0;
 	if (effective & (1ull << CAP_CHECKPOINT_RESTORE | 1ull << CAP_SYS_ADMIN))
 		return NULL;
 	return err_new(ERR_PERM, "the process lacks CAP_CHECKPOINT_RESTORE");
@@ -107,7 +111,9 @@ static struct err *map_copies(struct swapping *s)
 {
 	vec_for_each (sw, &s->swaps)
 		TRY(helper_mmap(s->h, 0, sw->m->end - sw->m->start, PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0, &sw->copy));
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE |
+					(s->locked ? MAP_LOCKED : 0),
+				-1, 0, &sw->copy));
 	return NULL;
 }
 
@@ -263,7 +269,7 @@ static struct err *set_exe(struct swapping *s)
 
 static struct err *swap_all(struct swapping *s, uint64_t *stop_ns)
 {
-	TRY(has_capability(s->process));
+	TRY(read_status(s));
 	TRY(collect(s));
 	TRY(map_copies(s));
 	TRY(swap_some(s, false));
