@@ -48,17 +48,6 @@ static void teardown(void)
 	module_close(exe);
 }
 
-static taddr_t lookup(const char *name, const char *version, bool skip_exe)
-{
-	bool ifunc, found;
-	taddr_t at;
-	struct err *e = link_lookup(&list, name, version, skip_exe, &at, &ifunc, &found);
-
-	ck_assert_msg(!e, "%s", e ? e->message : "");
-	ck_assert(found || !at);
-	return found ? at : 0;
-}
-
 START_TEST(same_list)
 {
 	struct link_map *lm = dlopen(NULL, RTLD_LAZY);
@@ -75,6 +64,17 @@ START_TEST(same_list)
 END_TEST
 
 #ifndef __SANITIZE_ADDRESS__
+static taddr_t lookup(const char *name, const char *version, bool skip_exe)
+{
+	bool ifunc, found;
+	taddr_t at;
+	struct err *e = link_lookup(&list, name, version, skip_exe, &at, &ifunc, &found);
+
+	ck_assert_msg(!e, "%s", e ? e->message : "");
+	ck_assert(found || !at);
+	return found ? at : 0;
+}
+
 START_TEST(versions)
 {
 	// Both versions are in libc; the default one is what a name without version gets.
