@@ -6,8 +6,9 @@
 
 enum ref_kind {
 	REF_NONE,
-	REF_BRANCH, // jump or call inside the same body; `target` is an instruction index
-	REF_CODE, // call, jump or lea to another function or to the start of this one by address
+	REF_BRANCH, // jump, call or (INSN_LEA) address of a label inside the same body; `target_index`
+	// is the instruction
+	REF_CODE, // call, jump or lea to another function, or lea of the start of this one
 	REF_PLT,  // call or jump to a PLT entry; reloc says of what
 	REF_GOT,  // memory operand that is a GOT slot; reloc says of what
 	REF_DATA, // memory operand or lea into data: writable, relro or named read-only

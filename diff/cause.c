@@ -84,7 +84,8 @@ static bool is_line_number(const struct comparer *c, const struct insn *o,
 	struct source_pos po, pn;
 
 	if (o->hash_noimm != n->hash_noimm || !o->imm_size ||
-	    !dwarf_line(c->old->m, o->addr, &po) || !dwarf_line(c->new->m, n->addr, &pn))
+	    !dwarf_names_line(c->old->names, c->old->m, o->addr, &po) ||
+	    !dwarf_names_line(c->new->names, c->new->m, n->addr, &pn))
 		return false;
 	int64_t a = insn_immediate(c->old, o) - po.line,
 		b = insn_immediate(c->new, n) - pn.line;

@@ -59,6 +59,8 @@ static struct err *read_both(struct diff *d, bool threads)
 	x->old.names = &d->old_names;
 	x->new.m = d->new;
 	x->new.names = &d->new_names;
+	x->old.split_cold = x->new.split_cold =
+		module_stripped(d->old) || module_stripped(d->new);
 	// The same module on both sides has one set of libdw handles.
 	started = threads && d->old != d->new &&
 		  !pthread_create(&t, NULL, reading_thread, &old);

@@ -144,5 +144,10 @@ struct var_reading {
 struct var_reading diff_new_var_at(const struct diff *d, vaddr_t addr);
 struct var_reading diff_old_var_at(const struct diff *d, vaddr_t addr);
 
+// True when `addr` in NEW is unnamed data of a writable segment that nothing writes by name: the initial
+// value that compilers keep for an automatic array of pointers, a constant in all but place. The copy of
+// the new image serves.
+bool diff_new_is_template(const struct diff *d, vaddr_t addr);
+
 const char *func_verdict_name(enum func_verdict v); // "imm_only" as in --json
 const char *var_verdict_name(enum var_verdict v);

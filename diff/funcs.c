@@ -238,7 +238,7 @@ static struct err *add_cold(struct side *s, func_list *funcs)
 		struct name_slot *hit =
 			bsearch(&key, slots, named, sizeof(*slots), slot_by_name);
 
-		if (hit) {
+		if (hit && !s->split_cold) {
 			bool twice =
 				(hit > slots && !slot_by_name(hit - 1, &key)) ||
 				(hit + 1 < slots + named && !slot_by_name(hit + 1, &key));

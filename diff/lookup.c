@@ -54,6 +54,11 @@ struct var_reading diff_old_var_at(const struct diff *d, vaddr_t addr)
 	return side_var_at(&d->index->old, addr);
 }
 
+bool diff_new_is_template(const struct diff *d, vaddr_t addr)
+{
+	return side_is_template(&d->index->new, addr);
+}
+
 const char *func_verdict_name(enum func_verdict v)
 {
 	static const char *const names[] = {

@@ -105,8 +105,12 @@ struct err *classify_references(struct decoding *d)
 			continue;
 		}
 		in->ref = data_kind(d, in);
-		if (in->ref == REF_CODE)
-			in->target_index = decoding_index(d, in->target);
+		// A label's address (computed goto) stays inside; the entry's is that of a function.
+		uint32_t index = in->ref == REF_CODE ? decoding_index(d, in->target) : 0;
+		if (in->ref == REF_CODE && index && index != UINT32_MAX) {
+			in->ref = REF_BRANCH;
+			in->target_index = index;
+		}
 	}
 	return NULL;
 }

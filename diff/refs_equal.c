@@ -100,8 +100,6 @@ static bool plain_equal(struct comparer *c, const struct insn *o, const struct i
 		return unnamed_equal(c, o->target, n->target, o->access);
 	if (ca || cb || vo != vn)
 		return false;
-	if (c->guesses && guesses_hold(c->guesses, o->target, n->target))
-		return true;
 	return gap_equal(c, o->target, n->target) ||
 	       (a == REGION_DATA && b == REGION_DATA && template_equal(c, o, n));
 }
@@ -135,6 +133,13 @@ static bool boundary_equal(struct comparer *c, const struct func *of, const stru
 	return plain_equal(c, o, n, ro.inside, rn.inside);
 }
 
+static bool is_writable(const struct module *m, vaddr_t addr)
+{
+	enum region r = module_region(m, addr);
+
+	return r == REGION_DATA || r == REGION_BSS;
+}
+
 static bool is_crt(const struct func *f)
 {
 	return f->file && !strcmp(f->file, "crtstuff.c");
@@ -166,6 +171,10 @@ static bool data_equal(struct comparer *c, const struct func *of, const struct i
 	if (o->access != n->access)
 		return false;
 	if (is_crt(of) && is_crt(nf) && same_label(c, o->target, n->target))
+		return true;
+	if (c->guesses && is_writable(c->old->m, o->target) &&
+	    is_writable(c->new->m, n->target) &&
+	    guesses_hold(c->guesses, o->target, n->target))
 		return true;
 	if ((o->flags & INSN_LEA) && (ro.end_of != NO_TWIN || rn.end_of != NO_TWIN))
 		return boundary_equal(c, of, o, nf, n, ro, rn);
@@ -226,8 +235,6 @@ bool refs_equal(struct comparer *c, const struct func *of, const struct insn *o,
 	case REF_BRANCH:
 		return o->target_index == n->target_index;
 	case REF_CODE:
-		if (o->target_index != UINT32_MAX || n->target_index != UINT32_MAX)
-			return o->target_index == n->target_index;
 		return code_equal(c, o->target, n->target);
 	case REF_PLT:
 		return plt_entry_slot(c->old->m, o->target, &so) &&

@@ -22,6 +22,7 @@ typedef VEC(struct var) var_list;
 struct side {
 	const struct module *m;
 	const struct dwarf_names *names;
+	bool split_cold; // the other program has no names: pieces of functions stand alone on both
 	struct func *funcs;
 	size_t n_funcs;
 	struct var *vars;
@@ -31,7 +32,8 @@ struct side {
 	VEC(struct alias) var_aliases;	// sorted by variable
 	VEC(vaddr_t) var_reach;		// highest end of vars[0..i]
 	VEC(vaddr_t) refs; // addresses outside .text that code or relocations refer to, sorted
-	VEC(vaddr_t) lea_refs;	// those whose address is taken
+	VEC(vaddr_t) lea_refs; // those whose address is taken
+	VEC(vaddr_t) writes; // addresses of writable data that instructions write, sorted
 	uint32_t *pair_of_func; // index of the func on the other side, or NO_TWIN
 	uint32_t *pair_of_var;
 	void *strings;
@@ -56,5 +58,7 @@ struct var_reading side_var_at(const struct side *s, vaddr_t addr);
 // End of the unnamed data at addr: the next address that is referred to (all or by lea only), the next
 // variable, or the end of its section.
 vaddr_t side_extent(const struct side *s, vaddr_t addr, bool lea_only);
+
+bool side_is_template(const struct side *s, vaddr_t addr);
 
 const char *base_name(const char *path);

@@ -212,6 +212,15 @@ vaddr_t side_extent(const struct side *s, vaddr_t addr, bool lea_only)
 	return ref < end ? ref : end;
 }
 
+bool side_is_template(const struct side *s, vaddr_t addr)
+{
+	if (module_region(s->m, addr) != REGION_DATA ||
+	    side_var_at(s, addr).inside != NO_TWIN)
+		return false;
+	return next_above(s->writes.v, s->writes.n, addr - 1) >=
+	       side_extent(s, addr, true);
+}
+
 static void sort_unique(vaddr_t *v, size_t *n)
 {
 	size_t kept = 0;
@@ -244,6 +253,8 @@ static struct err *note_reference(struct side *s, const struct insn *in)
 	case REF_RODATA:
 	case REF_TABLE:
 		TRY(vec_push(&s->refs, in->target));
+		if (in->flags & INSN_WRITE)
+			TRY(vec_push(&s->writes, in->target));
 		if (in->flags & INSN_LEA)
 			TRY(vec_push(&s->lea_refs, in->target));
 		return NULL;
@@ -304,6 +315,7 @@ struct err *side_decode(struct side *s)
 	TRY(note_relocs(s));
 	sort_unique(s->refs.v, &s->refs.n);
 	sort_unique(s->lea_refs.v, &s->lea_refs.n);
+	sort_unique(s->writes.v, &s->writes.n);
 	trim_tables(s);
 	return NULL;
 }
@@ -316,6 +328,7 @@ void side_deinit(struct side *s)
 	vec_free(&s->var_reach);
 	vec_free(&s->refs);
 	vec_free(&s->lea_refs);
+	vec_free(&s->writes);
 	free(s->pair_of_func);
 	free(s->pair_of_var);
 	arena_free(&s->strings);

@@ -213,6 +213,29 @@ START_TEST(renamed_source_file)
 }
 END_TEST
 
+// gcc copies an automatic array of pointers from unnamed writable data.
+START_TEST(template_of_automatic_array)
+{
+#define WORDS(w)                                                                       \
+	"void show(const char**);int state=3;void f(void){const "                      \
+	"char*words[]={\"a\",\"b\"," w ",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\",\"j\","   \
+				       "\"k\",\"l\",\"m\",\"n\",\"o\",\"p\",\"q\",0};" \
+	"show(words);}void show(const char**w){state+=w[2][0];}\n"                     \
+	"int use(int x){f();return state+x;}" MAIN
+	DIFF_PAIR(p, WORDS("\"c\""), "int more=7;" WORDS("\"c\""));
+	verdict_is(&p, "f", FUNC_SAME);
+	DIFF_PAIR(q, WORDS("\"c\""), WORDS("\"C\""));
+	verdict_is(&q, "f", FUNC_REF);
+	const struct func *f = &q.d->new_funcs.v[pair_named(&q, "f")->new];
+	vec_for_each(in, &f->body.insns) {
+		if (in->ref == REF_DATA && module_region(q.new, in->target) == REGION_DATA)
+			ck_assert(diff_new_is_template(q.d, in->target));
+	}
+	ck_assert(!diff_new_is_template(
+		q.d, q.d->new_vars.v[var_named(&q, "state")->new].addr));
+}
+END_TEST
+
 static const struct module_fact *fact(const struct diff_pair *p, enum module_change kind)
 {
 	vec_for_each(f, &p->d->facts) {
@@ -302,6 +325,7 @@ int main(void)
 	tcase_add_test(t, pointers_in_data_are_followed);
 	tcase_add_test(t, names_with_line_numbers);
 	tcase_add_test(t, renamed_source_file);
+	tcase_add_test(t, template_of_automatic_array);
 	tcase_add_test(t, facts);
 	tcase_add_test(t, meaning_of_a_type);
 	tcase_add_test(t, written_at_start_only);
