@@ -32,7 +32,7 @@ static json_t *module_json(const struct module *m)
 	json_object_set_new(o, "build_id", json_string(m->build_id));
 	json_object_set_new(o, "debug_file", text(m->debug_path));
 	json_object_set_new(o, "symbols", json_boolean(m->has_symtab));
-	json_object_set_new(o, "debug_info", json_boolean(m->dwarf));
+	json_object_set_new(o, "debug_info", json_boolean(module_has_dwarf(m)));
 	return o;
 }
 

@@ -172,11 +172,11 @@ static bool find_function(const struct module *m, vaddr_t addr, Dwarf_Die *ret)
 	Dwarf_CU *cu = NULL;
 	Dwarf_Die die;
 
-	if (!m->dwarf)
+	if (!module_dwarf(m))
 		return false;
-	if (dwarf_addrdie(m->dwarf, addr, &die) && find_in(&die, addr, 0, ret))
+	if (dwarf_addrdie(module_dwarf(m), addr, &die) && find_in(&die, addr, 0, ret))
 		return true;
-	while (dwarf_get_units(m->dwarf, cu, &cu, NULL, NULL, &die, NULL) == 0)
+	while (dwarf_get_units(module_dwarf(m), cu, &cu, NULL, NULL, &die, NULL) == 0)
 		if (dwarf_haspc(&die, addr) > 0 && find_in(&die, addr, 0, ret))
 			return true;
 	return false;

@@ -98,10 +98,10 @@ struct err *dies_read(const struct module *m, struct dies **ret)
 
 	if (!d)
 		return err_nomem();
-	if (m->dwarf) {
+	if (module_dwarf(m)) {
 		struct err *e;
 
-		gather_sources(m->dwarf, d);
+		gather_sources(module_dwarf(m), d);
 		e = dies_scan(d);
 		if (e)
 			return e->kind == ERR_CORRUPT ? err_with(e, "corrupt-elf", m->path)

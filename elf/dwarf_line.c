@@ -47,11 +47,11 @@ bool dwarf_line(const struct module *m, vaddr_t addr, struct source_pos *ret)
 {
 	Dwarf_Die unit;
 
-	if (!m->dwarf)
+	if (!module_dwarf(m))
 		return false;
-	if (dwarf_addrdie(m->dwarf, addr, &unit) && line_in_unit(&unit, addr, ret))
+	if (dwarf_addrdie(module_dwarf(m), addr, &unit) && line_in_unit(&unit, addr, ret))
 		return true;
-	return search_units(m->dwarf, addr, ret);
+	return search_units(module_dwarf(m), addr, ret);
 }
 
 bool dwarf_names_line(const struct dwarf_names *n, const struct module *m, vaddr_t addr,
@@ -72,7 +72,7 @@ bool dwarf_names_line(const struct dwarf_names *n, const struct module *m, vaddr
 		Dwarf_Die unit;
 
 		if (u->source == 0 && u->die < n->dies->dies.n &&
-		    dwarf_offdie(m->dwarf, n->dies->dies.v[u->die].off, &unit))
+		    dwarf_offdie(module_dwarf(m), n->dies->dies.v[u->die].off, &unit))
 			return line_in_unit(&unit, addr, ret);
 	}
 	return dwarf_line(m, addr, ret);

@@ -46,3 +46,5 @@ struct err *module_read_dynamic(struct module *m) must_check;
 struct err *module_read_symbols(struct module *m) must_check;
 struct err *module_read_relocs(struct module *m) must_check;
 struct err *module_read_fdes(struct module *m) must_check;
+struct err *module_init_dwarf(struct module *m) must_check;
+void module_free_dwarf(struct module *m);

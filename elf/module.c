@@ -93,41 +93,7 @@ static struct err *take_sections(struct module *m)
 	return NULL;
 }
 
-static Elf *begin_elf(const struct image *im)
-{
-	elf_version(EV_CURRENT);
-	// A descriptor lets libdw find the file's folder, for dwz's shared part.
-	if (im->fd >= 0)
-		return elf_begin(im->fd, ELF_C_READ_MMAP, NULL);
-	return elf_memory((char *)im->map, im->size);
-}
-
-static bool has_dwarf(const struct image *im)
-{
-	const struct section *s = im ? image_section(im, ".debug_info") : NULL;
-
-	return s && s->type != SHT_NOBITS && s->size;
-}
-
-static struct err *open_dwarf(struct module *m)
-{
-	Elf *from = NULL;
-
-	m->elf = begin_elf(m->image);
-	if (!m->elf)
-		return elf_corrupt(m->path, "%s", elf_errmsg(-1));
-	if (m->debug_image)
-		m->debug_elf = begin_elf(m->debug_image);
-	if (has_dwarf(m->image))
-		from = m->elf;
-	else if (has_dwarf(m->debug_image))
-		from = m->debug_elf;
-	if (from)
-		m->dwarf = dwarf_begin_elf(from, DWARF_C_READ, NULL);
-	return NULL;
-}
-
-static struct err *read_module(struct module *m, const char *debug_dir)
+static struct err *read_module(struct module *m, const char *debug_dir, bool bare)
 {
 	const struct image *im = m->image;
 
@@ -146,11 +112,12 @@ static struct err *read_module(struct module *m, const char *debug_dir)
 	TRY(take_segments(m));
 	TRY(take_sections(m));
 	TRY(module_read_dynamic(m));
-	TRY(module_find_debug(m, debug_dir));
+	if (!bare)
+		TRY(module_find_debug(m, debug_dir));
 	TRY(module_read_symbols(m));
 	TRY(module_read_relocs(m));
 	TRY(module_read_fdes(m));
-	return open_dwarf(m);
+	return module_init_dwarf(m);
 }
 
 static struct module *new_module(const char *path)
@@ -175,7 +142,19 @@ struct err *module_open(const char *path, const char *debug_dir, struct module *
 	if (!m)
 		return err_nomem();
 	TRY(image_open(path, &m->image));
-	TRY(read_module(m, debug_dir));
+	TRY(read_module(m, debug_dir, false));
+	*ret = take_ptr(m);
+	return NULL;
+}
+
+struct err *module_open_bare(const char *path, struct module **ret)
+{
+	_cleanup_(module_closep) struct module *m = new_module(path);
+
+	if (!m)
+		return err_nomem();
+	TRY(image_open(path, &m->image));
+	TRY(read_module(m, NULL, true));
 	*ret = take_ptr(m);
 	return NULL;
 }
@@ -188,7 +167,7 @@ struct err *module_open_memory(const char *name, const void *bytes, size_t size,
 	if (!m)
 		return err_nomem();
 	TRY(image_open_memory(name, bytes, size, &m->image));
-	TRY(read_module(m, NULL));
+	TRY(read_module(m, NULL, false));
 	*ret = take_ptr(m);
 	return NULL;
 }
@@ -197,12 +176,7 @@ void module_close(struct module *m)
 {
 	if (!m)
 		return;
-	if (m->dwarf)
-		dwarf_end(m->dwarf);
-	if (m->elf)
-		elf_end(m->elf);
-	if (m->debug_elf)
-		elf_end(m->debug_elf);
+	module_free_dwarf(m);
 	image_close(m->image);
 	image_close(m->debug_image);
 	vec_free(&m->segments);

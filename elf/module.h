@@ -84,10 +84,8 @@ struct module {
 	bool has_emit_relocs; // sections of SHT_RELA for .text are in the file
 	vaddr_t entry;
 	vaddr_t span; // end of the last PT_LOAD, page-aligned up; the first starts at 0 for PIE
-	char build_id[65]; // hex, empty when there is none
-	bool has_symtab;   // .symtab in the file or in the debug file
-	Elf *elf, *debug_elf;
-	Dwarf *dwarf;		      // NULL without debug information
+	char build_id[65];	      // hex, empty when there is none
+	bool has_symtab;	      // .symtab in the file or in the debug file
 	VEC(struct segment) segments; // all program headers in file order
 	VEC(struct section) sections;
 	// All of .symtab (else .dynsym) with section, file and undefined symbols left out, sorted by
@@ -107,6 +105,7 @@ struct module {
 	uint64_t dynamic_size;
 
 	// Private to elf/: the files' views, and what makes the lookups quick.
+	struct lazy_dwarf *lazy;
 	struct image *image, *debug_image;
 	void *strings; // arena of names that are not in the files as they are
 	VEC(const char *) versions;	    // by index of .gnu.version
@@ -126,8 +125,19 @@ struct err *module_open(const char *path, const char *debug_dir, struct module *
 struct err *module_open_memory(const char *name, const void *bytes, size_t size,
 			       struct module **ret) must_check;
 
+// The file alone, without looking for a debug file and so without DWARF: for what is only unwound or
+// searched for exported symbols.
+struct err *module_open_bare(const char *path, struct module **ret) must_check;
+
 void module_close(struct module *m);
 void module_closep(struct module **m);
+
+// Handles of libelf and libdw, made at first use (sections may have to be decompressed: 40 ms for libc).
+// The call is safe from any thread; the handle is for one thread at a time. NULL without debug
+// information.
+Dwarf *module_dwarf(const struct module *m);
+Elf *module_elf(const struct module *m);
+bool module_has_dwarf(const struct module *m); // reads nothing
 
 enum region module_region(const struct module *m, vaddr_t addr);
 

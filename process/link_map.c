@@ -158,14 +158,14 @@ static struct err *open_file(const struct link_list *l, struct link_entry *e)
 
 	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, l->pid,
 		 e->map_start, e->map_end);
-	struct err *err = module_open(path, NULL, &e->file);
+	struct err *err = module_open_bare(path, &e->file);
 	if (!err || !*e->name)
 		return err;
 	err_free(err);
 	if ((size_t)snprintf(path, sizeof(path), "/proc/%d/root%s", l->pid, e->name) >=
 	    sizeof(path))
 		return err_sys(ENAMETOOLONG, "cannot open module %s", e->name);
-	err = module_open(path, NULL, &e->file);
+	err = module_open_bare(path, &e->file);
 	return err_wrap(err, "module %s", e->name);
 }
 

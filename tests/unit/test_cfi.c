@@ -81,7 +81,7 @@ START_TEST(same_as_libdw)
 
 	ck_assert_ptr_null(module_open(libraries[_i], NULL, &m));
 	ck_assert_ptr_null(cfi_open(m, &cfi));
-	dw = dwarf_getcfi_elf(m->elf);
+	dw = dwarf_getcfi_elf(module_elf(m));
 	ck_assert_ptr_nonnull(dw);
 	vec_for_each(f, &m->fdes) {
 		uint64_t step = f->size / 7 + 1;

@@ -244,7 +244,7 @@ START_TEST(compressed_by_dwz)
 		    dir.path);
 	snprintf(path, sizeof(path), "%s/four", dir.path);
 	ck_assert_ptr_null(module_open(path, NULL, &after));
-	ck_assert_ptr_nonnull(dwarf_getalt(after->dwarf));
+	ck_assert_ptr_nonnull(dwarf_getalt(module_dwarf(after)));
 	ck_assert_ptr_null(dwarf_names_read(before, &a));
 	ck_assert_ptr_null(dwarf_names_read(after, &b));
 	ck_assert_uint_eq(a.vars.n, b.vars.n);

@@ -38,7 +38,7 @@ START_TEST(reads_itself)
 
 	test_tls++;
 	ck_assert_ptr_null(module_open(self, NULL, &m));
-	ck_assert(m->pie && m->has_interp && m->has_symtab && m->dwarf);
+	ck_assert(m->pie && m->has_interp && m->has_symtab && module_dwarf(m));
 	ck_assert_uint_eq(strlen(m->build_id), 40);
 	vaddr_t data = named(m, "test_data", REGION_DATA);
 	memcpy(&v, module_bytes(m, data, 4), 4);
@@ -227,12 +227,12 @@ static void expect_debug(const char *prog, const char *dir, const char *want)
 	ck_assert_ptr_null(module_open(prog, dir, &m));
 	if (!want) {
 		ck_assert_ptr_null(m->debug_path);
-		ck_assert(!m->has_symtab && !m->dwarf);
+		ck_assert(!m->has_symtab && !module_dwarf(m));
 		return;
 	}
 	ck_assert_ptr_nonnull(m->debug_path);
 	ck_assert_str_eq(m->debug_path, want);
-	ck_assert(m->has_symtab && m->dwarf);
+	ck_assert(m->has_symtab && module_dwarf(m));
 	ck_assert_ptr_nonnull(module_symbol_named(m, "answer"));
 }
 
