@@ -17,6 +17,12 @@ static int by_key(const void *a, const void *b)
 	return x->index < y->index ? -1 : x->index > y->index;
 }
 
+void items_sort(item_list *l)
+{
+	if (l->n)
+		qsort(l->v, l->n, sizeof(*l->v), by_key);
+}
+
 static size_t drop_paired(item_list *l, const uint32_t *to)
 {
 	size_t kept = 0;
@@ -26,8 +32,7 @@ static size_t drop_paired(item_list *l, const uint32_t *to)
 			l->v[kept++] = l->v[i];
 	}
 	l->n = kept;
-	if (kept)
-		qsort(l->v, kept, sizeof(*l->v), by_key);
+	items_sort(l);
 	return kept;
 }
 

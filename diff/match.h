@@ -22,6 +22,8 @@ enum match_mode {
 void match_items(item_list *old, item_list *new, enum match_mode mode, uint32_t *to_new,
 		 uint32_t *to_old);
 
+void items_sort(item_list *l);
+
 uint64_t key_string(uint64_t key, const char *s);
 // Without its digits, and without what compilers put behind names to keep them apart.
 uint64_t key_without_digits(uint64_t key, const char *s);

@@ -8,8 +8,13 @@
 #include "diff/private.h"
 #include "util/cleanup.h"
 
+struct hints {		  // by variable
+	uint32_t *owner;  // the only function that refers to it, or NO_TWIN
+	uint32_t *pieces; // how many of its file differ from it in their number only
+};
+
 typedef uint64_t (*var_key_fn)(const struct side *s, const struct alias *a,
-			       const uint32_t *owner);
+			       const struct hints *h);
 
 static const struct dwarf_var *dwarf_of(const struct side *s, const struct alias *a)
 {
@@ -27,26 +32,26 @@ static bool is_numbered(const char *name)
 }
 
 static uint64_t global_key(const struct side *s, const struct alias *a,
-			   const uint32_t *owner)
+			   const struct hints *h)
 {
 	(void)s;
-	(void)owner;
+	(void)h;
 	return a->local ? 0 : key_string(1, a->name);
 }
 
 static uint64_t scope_key(const struct side *s, const struct alias *a,
-			  const uint32_t *owner)
+			  const struct hints *h)
 {
 	const struct dwarf_var *v = a->local ? dwarf_of(s, a) : NULL;
 
-	(void)owner;
+	(void)h;
 	return v ? key_string(key_string(2, v->cu), v->scope) : 0;
 }
 
 static uint64_t file_key(const struct side *s, const struct alias *a,
-			 const uint32_t *owner)
+			 const struct hints *h)
 {
-	(void)owner;
+	(void)h;
 	if (!a->local || is_numbered(a->name) || dwarf_of(s, a))
 		return 0;
 	return key_string(key_string(3, a->file), a->name);
@@ -54,27 +59,27 @@ static uint64_t file_key(const struct side *s, const struct alias *a,
 
 // In a file that was renamed.
 static uint64_t scope_only_key(const struct side *s, const struct alias *a,
-			       const uint32_t *owner)
+			       const struct hints *h)
 {
 	const struct dwarf_var *v = dwarf_of(s, a);
 
-	(void)owner;
+	(void)h;
 	return v ? key_string(4, v->scope) : 0;
 }
 
 static uint64_t name_only_key(const struct side *s, const struct alias *a,
-			      const uint32_t *owner)
+			      const struct hints *h)
 {
 	(void)s;
-	(void)owner;
+	(void)h;
 	return is_numbered(a->name) ? 0 : key_string(5, a->name);
 }
 
 // Without DWARF, a static local belongs to the one function that refers to it.
 static uint64_t owner_key(const struct side *s, const struct alias *a,
-			  const uint32_t *owner)
+			  const struct hints *h)
 {
-	uint32_t f = owner[a->index];
+	uint32_t f = h->owner[a->index];
 
 	if (!a->local || !is_numbered(a->name) || dwarf_of(s, a) || f == NO_TWIN ||
 	    s->vars[a->index].is_const)
@@ -93,14 +98,15 @@ static bool made_by_compiler(const char *name)
 // clang splits a structure into "conf.0", "conf.1", which DWARF has as pieces of "conf". What gcc
 // numbers has an entry of its own there.
 static uint64_t piece_key(const struct side *s, const struct alias *a,
-			  const uint32_t *owner)
+			  const struct hints *h)
 {
-	(void)owner;
-	if (!a->local || !is_numbered(a->name) || dwarf_of(s, a) || !s->names->vars.n ||
-	    made_by_compiler(a->name))
+	uint64_t key = hash_mix(key_string(9, a->file), s->vars[a->index].size);
+
+	if (!a->local || !is_numbered(a->name) || dwarf_of(s, a) ||
+	    !module_has_dwarf(s->m) || made_by_compiler(a->name))
 		return 0;
-	return key_string(hash_mix(key_string(9, a->file), s->vars[a->index].size),
-			  a->name);
+	// With another number of pieces the numbers may stand for other members.
+	return key_string(hash_mix(key, h->pieces[a->index]), a->name);
 }
 
 static uint64_t content_of(const struct side *s, const struct var *v)
@@ -127,11 +133,11 @@ static bool has_line_number(const char *name)
 }
 
 static uint64_t digitless_content_key(const struct side *s, const struct alias *a,
-				      const uint32_t *owner)
+				      const struct hints *h)
 {
 	const struct var *v = &s->vars[a->index];
 
-	(void)owner;
+	(void)h;
 	// State must not be taken over by likeness; constants and what is registered by line may.
 	if (!v->size || !a->local || (!v->is_const && !has_line_number(a->name)))
 		return 0;
@@ -140,24 +146,24 @@ static uint64_t digitless_content_key(const struct side *s, const struct alias *
 }
 
 static uint64_t digitless_key(const struct side *s, const struct alias *a,
-			      const uint32_t *owner)
+			      const struct hints *h)
 {
 	const struct var *v = &s->vars[a->index];
 
-	(void)owner;
+	(void)h;
 	if (!v->size || !a->local || made_by_compiler(a->name))
 		return 0;
 	return key_without_digits(hash_mix(key_string(8, a->file), v->is_const), a->name);
 }
 
-static struct err *list_items(const struct side *s, var_key_fn key, const uint32_t *owner,
+static struct err *list_items(const struct side *s, var_key_fn key, const struct hints *h,
 			      item_list *ret)
 {
 	ret->n = 0;
 	TRY(vec_reserve(ret, s->var_aliases.n));
 	vec_for_each(a, &s->var_aliases) {
 		if (s->pair_of_var[a->index] == NO_TWIN)
-			ret->v[ret->n++] = (struct item){key(s, a, owner), a->index};
+			ret->v[ret->n++] = (struct item){key(s, a, h), a->index};
 	}
 	return NULL;
 }
@@ -190,6 +196,42 @@ static struct err *find_owners(const struct side *s, uint32_t **ret)
 	return NULL;
 }
 
+static struct err *count_pieces(const struct side *s, uint32_t **ret)
+{
+	item_list l = {0};
+	uint32_t *pieces = calloc(s->n_vars + 1, sizeof(*pieces));
+	struct err *e = pieces ? NULL : err_nomem();
+
+	for (size_t i = 0; !e && i < s->var_aliases.n; i++) {
+		const struct alias *a = &s->var_aliases.v[i];
+
+		if (a->local && is_numbered(a->name))
+			e = vec_push(&l, (struct item){key_without_digits(
+							       key_string(10, a->file),
+							       a->name),
+						       a->index});
+	}
+	items_sort(&l);
+	for (size_t i = 0, end; i < l.n; i = end) {
+		for (end = i; end < l.n && l.v[end].key == l.v[i].key; end++)
+			;
+		for (size_t k = i; k < end; k++)
+			pieces[l.v[k].index] = (uint32_t)(end - i);
+	}
+	vec_free(&l);
+	if (e)
+		free(pieces);
+	else
+		*ret = pieces;
+	return e;
+}
+
+static void hints_deinit(struct hints *h)
+{
+	free(h->owner);
+	free(h->pieces);
+}
+
 struct step {
 	var_key_fn key;
 	enum match_mode mode;
@@ -210,13 +252,15 @@ static struct err *run_steps(struct diff *d, item_list *old, item_list *new)
 		{digitless_key, MATCH_UNIQUE},
 	};
 	struct side *o = &d->index->old, *n = &d->index->new;
-	_cleanup_free_ uint32_t *old_owner = NULL, *new_owner = NULL;
+	_cleanup_(hints_deinit) struct hints old_hints = {0}, new_hints = {0};
 
-	TRY(find_owners(o, &old_owner));
-	TRY(find_owners(n, &new_owner));
+	TRY(find_owners(o, &old_hints.owner));
+	TRY(find_owners(n, &new_hints.owner));
+	TRY(count_pieces(o, &old_hints.pieces));
+	TRY(count_pieces(n, &new_hints.pieces));
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		TRY(list_items(o, steps[i].key, old_owner, old));
-		TRY(list_items(n, steps[i].key, new_owner, new));
+		TRY(list_items(o, steps[i].key, &old_hints, old));
+		TRY(list_items(n, steps[i].key, &new_hints, new));
 		match_items(old, new, steps[i].mode, o->pair_of_var, n->pair_of_var);
 	}
 	return NULL;

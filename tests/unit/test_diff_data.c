@@ -216,11 +216,11 @@ END_TEST
 // gcc copies an automatic array of pointers from unnamed writable data.
 START_TEST(template_of_automatic_array)
 {
-#define WORDS(w)                                                                       \
-	"void show(const char**);int state=3;void f(void){const "                      \
-	"char*words[]={\"a\",\"b\"," w ",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\",\"j\","   \
-				       "\"k\",\"l\",\"m\",\"n\",\"o\",\"p\",\"q\",0};" \
-	"show(words);}void show(const char**w){state+=w[2][0];}\n"                     \
+#define WORDS(w)                                                                     \
+	"void show(const char**);int state=3;void f(void){const "                    \
+	"char*words[]={\"a\",\"b\"," w ",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\",\"j\"," \
+	"\"k\",\"l\",\"m\",\"n\",\"o\",\"p\",\"q\",0};"                              \
+	"show(words);}void show(const char**w){state+=w[2][0];}\n"                   \
 	"int use(int x){f();return state+x;}" MAIN
 	DIFF_PAIR(p, WORDS("\"c\""), "int more=7;" WORDS("\"c\""));
 	verdict_is(&p, "f", FUNC_SAME);
@@ -233,6 +233,36 @@ START_TEST(template_of_automatic_array)
 	}
 	ck_assert(!diff_new_is_template(
 		q.d, q.d->new_vars.v[var_named(&q, "state")->new].addr));
+}
+END_TEST
+
+// clang takes a static structure apart into conf.0, conf.1: another number of them is another meaning.
+START_TEST(pieces_of_a_structure)
+{
+#define SPLIT(member, more)                                                        \
+	"static struct{int a;" member "int b;}conf;int geta(void){return conf.a;}" \
+	"int getb(void){return conf.b;}int use(int x){conf.a+=x;conf.b-=x;" more   \
+	"return geta()+getb();}" MAIN
+	const char *cc = "clang -g -O2 -fno-inline";
+	_cleanup_(diff_pair_free) struct diff_pair p =
+		diff_pair_make(cc, SPLIT("", ""), cc, "int first=1;" SPLIT("", ""));
+	_cleanup_(diff_pair_free) struct diff_pair q =
+		diff_pair_make(cc, SPLIT("", ""), cc,
+			       SPLIT("int n;", "conf.n*=x+1;if(conf.n>9)conf.n+=x;"));
+
+	vec_for_each(v, &p.d->vars)
+		ck_assert(v->old != NO_TWIN || v->verdict == VAR_ADDED);
+	verdict_is(&p, "geta", FUNC_SAME);
+	verdict_is(&p, "getb", FUNC_SAME);
+	vec_for_each(v, &q.d->vars) {
+		const struct var *old =
+			v->old != NO_TWIN ? &q.d->old_vars.v[v->old] : NULL;
+
+		// conf.1 was b and is n.
+		if (old && !strncmp(old->name, "conf.", 5))
+			ck_assert_int_eq(v->verdict, VAR_REMOVED);
+	}
+	ck_assert_int_ne(pair_named(&q, "getb")->verdict, FUNC_SAME);
 }
 END_TEST
 
@@ -326,6 +356,7 @@ int main(void)
 	tcase_add_test(t, names_with_line_numbers);
 	tcase_add_test(t, renamed_source_file);
 	tcase_add_test(t, template_of_automatic_array);
+	tcase_add_test(t, pieces_of_a_structure);
 	tcase_add_test(t, facts);
 	tcase_add_test(t, meaning_of_a_type);
 	tcase_add_test(t, written_at_start_only);
