@@ -133,7 +133,8 @@ static struct err *parse_option(struct arguments *a, int o)
 		return NULL;
 	case OPT_WAIT:
 		TRY(parse_seconds(optarg, &a->opt.wait_seconds));
-		if (a->opt.wait_seconds == 0) // to the library 0 is the default; here: one attempt
+		if (a->opt.wait_seconds ==
+		    0) // to the library 0 is the default; here: one attempt
 			a->opt.wait_seconds = 1e-6;
 		return NULL;
 	case OPT_AT:

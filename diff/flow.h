@@ -42,3 +42,8 @@ struct err *flow_judge(struct flow *f, vaddr_t pc, bool exact, cfi_equal_fn cfi_
 const struct type_change *frame_changed_type(const struct diff *d, uint32_t old_func);
 
 const char *frame_verdict_name(enum frame_verdict v); // "nothing-left"
+
+// Whether a frame of this function of OLD may go on in its old body while everything it calls is new: false
+// with the reason when it relies on a register that a changed callee may clobber.
+struct err *frame_keepable(const struct diff *d, uint32_t old_func, bool *ret, char *why,
+			   size_t size) must_check;

@@ -36,8 +36,8 @@ static void copy_result(struct molt_report *r, struct update_result *u)
 		err_free(report_note(r, "%s", *n)); // a note less is better than no report
 }
 
-static struct molt_report *run(pid_t pid, const char *new_path, const struct molt_update_options *opt,
-			       bool dry_run)
+static struct molt_report *run(pid_t pid, const char *new_path,
+			       const struct molt_update_options *opt, bool dry_run)
 {
 	static const struct molt_update_options defaults;
 	struct molt_report *r = report_new(pid);
@@ -65,12 +65,14 @@ static struct molt_report *run(pid_t pid, const char *new_path, const struct mol
 	return r;
 }
 
-struct molt_report *molt_update(pid_t pid, const char *new_path, const struct molt_update_options *opt)
+struct molt_report *molt_update(pid_t pid, const char *new_path,
+				const struct molt_update_options *opt)
 {
 	return run(pid, new_path, opt, false);
 }
 
-struct molt_report *molt_plan(pid_t pid, const char *new_path, const struct molt_update_options *opt)
+struct molt_report *molt_plan(pid_t pid, const char *new_path,
+			      const struct molt_update_options *opt)
 {
 	return run(pid, new_path, opt, true);
 }

@@ -5,8 +5,8 @@
 #include "update/plan.h"
 
 enum {
-	JUMP_LEN = 5,	// e9 rel32
-	ENDBR_LEN = 4,	// f3 0f 1e fa stays first (indirect branch tracking)
+	JUMP_LEN = 5,  // e9 rel32
+	ENDBR_LEN = 4, // f3 0f 1e fa stays first (indirect branch tracking)
 	ENTRY_LEN = ENDBR_LEN + JUMP_LEN,
 };
 
@@ -29,8 +29,9 @@ static uint64_t entry_room(const struct plan *p, const struct func *f)
 
 	if (f->size >= ENTRY_LEN)
 		return f->size;
-	vec_for_each (sym, &old->symbols)
-		if (sym->addr > f->addr && sym->region == REGION_TEXT && (!next || sym->addr < next->addr))
+	vec_for_each(sym, &old->symbols)
+		if (sym->addr > f->addr && sym->region == REGION_TEXT &&
+		    (!next || sym->addr < next->addr))
 			next = sym;
 	vaddr_t end = next ? next->addr : f->addr + f->size;
 	if (end > f->addr + 16)
@@ -46,7 +47,7 @@ static uint64_t entry_room(const struct plan *p, const struct func *f)
 // One place where the process may enter a function.
 struct entry {
 	taddr_t at, to;
-	bool needed;  // whatever stands there now
+	bool needed; // whatever stands there now
 	bool current; // in the image that runs now; others may hold a jump of an earlier update
 };
 
@@ -63,12 +64,14 @@ static struct err *jump_at(struct plan *p, const struct entry *en)
 	int64_t rel = (int64_t)(en->to - (en->at + (uint64_t)off + JUMP_LEN));
 	int32_t rel32 = (int32_t)rel;
 	if (rel != rel32)
-		return err_refuse("no-room", NULL, "entry 0x%lx is more than 2 GB from the new image",
+		return err_refuse("no-room", NULL,
+				  "entry 0x%lx is more than 2 GB from the new image",
 				  en->at);
 	jump[0] = 0xe9;
 	memcpy(jump + 1, &rel32, sizeof(rel32));
 	p->jumps++;
-	return plan_patch(p, en->at + (uint64_t)off, was + off, jump, JUMP_LEN, "entry jump");
+	return plan_patch(p, en->at + (uint64_t)off, was + off, jump, JUMP_LEN,
+			  "entry jump");
 }
 
 static bool has_room(const struct plan *p, const struct func *old)
@@ -94,11 +97,13 @@ static struct err *plan_entry(struct plan *p, const struct func_pair *fp)
 	size_t n = layout_aliases(&p->layout, new->addr, &alias);
 
 	if (must && !has_room(p, old))
-		return err_refuse("short-function", old->name,
-				  "function %s has only %lu bytes: no room for the jump to its new "
-				  "body",
-				  old->name, entry_room(p, old));
-	struct entry en = {.at = canonical, .to = p->layout.base + new->addr,
+		return err_refuse(
+			"short-function", old->name,
+			"function %s has only %lu bytes: no room for the jump to its new "
+			"body",
+			old->name, entry_room(p, old));
+	struct entry en = {.at = canonical,
+			   .to = p->layout.base + new->addr,
 			   .current = canonical == current};
 	en.needed = must || (may && (old->address_taken || old->in_dynsym));
 	TRY(jump_at(p, &en));

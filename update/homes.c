@@ -33,7 +33,7 @@ static struct err *occupancy_read(const struct plan *p, struct occupancy *ret)
 	ret->starts = malloc((d->old_vars.n + 1) * sizeof(*ret->starts));
 	if (!ret->starts)
 		return err_nomem();
-	vec_for_each (v, &d->old_vars)
+	vec_for_each(v, &d->old_vars)
 		ret->starts[ret->n++] = layout_data(&p->subject->record.layout, v->addr);
 	qsort(ret->starts, ret->n, sizeof(*ret->starts), by_addr);
 	return NULL;
@@ -51,8 +51,9 @@ static uint64_t room_at(const struct plan *p, const struct occupancy *o, taddr_t
 }
 
 // A variable may grow in place into padding that nobody uses: all zero now, up to the next variable.
-static struct err *can_grow(const struct plan *p, const struct occupancy *o, const struct var *old,
-			    const struct var *new, taddr_t home, bool *ret)
+static struct err *can_grow(const struct plan *p, const struct occupancy *o,
+			    const struct var *old, const struct var *new, taddr_t home,
+			    bool *ret)
 {
 	uint8_t pad[64];
 	uint64_t more = new->size - old->size;
@@ -71,24 +72,27 @@ static struct err *can_grow(const struct plan *p, const struct occupancy *o, con
 // True when code of OLD takes the variable's address: then it may be anywhere.
 static bool address_taken(const struct plan *p, const struct var *v)
 {
-	vec_for_each (f, &p->diff->old_funcs)
-		vec_for_each (i, &f->body.insns)
+	vec_for_each(f, &p->diff->old_funcs)
+		vec_for_each(i, &f->body.insns)
 			if ((i->flags & INSN_LEA) && i->target >= v->addr &&
 			    i->target <= v->addr + v->size)
 				return true;
 	return false;
 }
 
-static struct err *refuse_resized(const struct var *old, const struct var *new, const char *why)
+static struct err *refuse_resized(const struct var *old, const struct var *new,
+				  const char *why)
 {
 	return err_refuse("var-resized", new->name,
-			  "variable %s is resized from %lu to %lu bytes: it cannot grow where it is "
+			  "variable %s is resized from %lu to %lu bytes: it cannot grow "
+			  "where it is "
 			  "and %s",
 			  new->name, old->size, new->size, why);
 }
 
 static struct err *place_resized(struct plan *p, const struct occupancy *o, uint32_t pair,
-				 const struct var *old, const struct var *new, taddr_t home)
+				 const struct var *old, const struct var *new,
+				 taddr_t home)
 {
 	bool grows, searchable;
 	taddr_t pointer;
@@ -104,14 +108,17 @@ static struct err *place_resized(struct plan *p, const struct occupancy *o, uint
 		return set_home(p, new, home);
 	// It moves, so nothing may point to it. Where code takes its address, a pointer may also be made
 	// until the stop, and the search is done again there.
-	struct moved_var m = {.pair = pair, .from = home, .to = p->layout.base + new->addr,
+	struct moved_var m = {.pair = pair,
+			      .from = home,
+			      .to = p->layout.base + new->addr,
 			      .search = address_taken(p, old)};
 	if (m.search) {
 		TRY(pointers_searchable(p, &searchable));
 		if (!searchable)
-			return refuse_resized(old, new,
-					      "there is too much memory to look for pointers to it "
-					      "inside the stop");
+			return refuse_resized(
+				old, new,
+				"there is too much memory to look for pointers to it "
+				"inside the stop");
 	}
 	TRY(pointers_find(p, old, home, &pointer));
 	if (pointer)
@@ -151,7 +158,8 @@ static struct err *place_function(struct plan *p, const struct func_pair *fp)
 
 	if (fp->old == NO_TWIN || fp->new == NO_TWIN)
 		return NULL;
-	vaddr_t old = p->diff->old_funcs.v[fp->old].addr, new = p->diff->new_funcs.v[fp->new].addr;
+	vaddr_t old = p->diff->old_funcs.v[fp->old].addr,
+		new = p->diff->new_funcs.v[fp->new].addr;
 	struct canonical c = {.addr = new, .entry = layout_function(was, old)};
 	const struct entry_alias *alias;
 	size_t n = layout_aliases(was, old, &alias);
@@ -174,7 +182,7 @@ static struct err *place_function(struct plan *p, const struct func_pair *fp)
 static void mark_users(struct plan *p, const struct var *v)
 {
 	for (size_t i = 0; i < p->diff->old_funcs.n; i++)
-		vec_for_each (in, &p->diff->old_funcs.v[i].body.insns)
+		vec_for_each(in, &p->diff->old_funcs.v[i].body.insns)
 			if (in->ref != REF_NONE && in->target >= v->addr &&
 			    in->target <= v->addr + v->size)
 				p->refers_moved[i] = true;

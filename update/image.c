@@ -5,31 +5,37 @@
 #include "update/initial.h"
 
 // The live value of OLD's slot of the same type for the same symbol (TLS offsets and module ids).
-static struct err *from_twin_slot(const struct plan *p, const struct reloc *r, uint64_t *ret)
+static struct err *from_twin_slot(const struct plan *p, const struct reloc *r,
+				  uint64_t *ret)
 {
-	vec_for_each (old, &p->subject->old->relocs) {
-		if (old->type != r->type || !old->name != !r->name || old->addend != r->addend)
+	vec_for_each(old, &p->subject->old->relocs) {
+		if (old->type != r->type || !old->name != !r->name ||
+		    old->addend != r->addend)
 			continue;
-		if (r->name ? strcmp(old->name, r->name) != 0 : old->sym_addr != r->sym_addr)
+		if (r->name ? strcmp(old->name, r->name) != 0
+			    : old->sym_addr != r->sym_addr)
 			continue;
 		return subject_read(p->subject, old->addr, ret, sizeof(*ret));
 	}
-	return err_refuse("tls-changed", r->name,
-			  "NEW refers to thread-local storage in a way that OLD does not: %s",
-			  r->name ? r->name : "unnamed");
+	return err_refuse(
+		"tls-changed", r->name,
+		"NEW refers to thread-local storage in a way that OLD does not: %s",
+		r->name ? r->name : "unnamed");
 }
 
 static struct err *write_slot(struct plan *p, vaddr_t addr, uint64_t value)
 {
 	if (addr > p->new->span - sizeof(value))
-		return err_with(err_new(ERR_CORRUPT, "%s: relocation at 0x%lx is outside the image",
+		return err_with(err_new(ERR_CORRUPT,
+					"%s: relocation at 0x%lx is outside the image",
 					p->new->path, addr),
 				"corrupt-elf", p->new->path);
 	memcpy(p->image + addr, &value, sizeof(value));
 	return NULL;
 }
 
-static struct err *add_ifunc(struct plan *p, vaddr_t slot, taddr_t resolver, int64_t addend)
+static struct err *add_ifunc(struct plan *p, vaddr_t slot, taddr_t resolver,
+			     int64_t addend)
 {
 	struct ifunc_slot s = {.slot = slot, .resolver = resolver, .addend = addend};
 
@@ -76,8 +82,10 @@ static struct err *relocate_one(struct plan *p, const struct reloc *r)
 		TRY(from_twin_slot(p, r, &value));
 		return write_slot(p, r->addr, value);
 	default:
-		return err_refuse("relocation", r->name, "%s has a relocation of type %u at 0x%lx, "
-				  "which molt does not know", p->new->path, r->type, r->addr);
+		return err_refuse("relocation", r->name,
+				  "%s has a relocation of type %u at 0x%lx, "
+				  "which molt does not know",
+				  p->new->path, r->type, r->addr);
 	}
 }
 
@@ -105,7 +113,7 @@ static struct err *bind_old_slots(struct plan *p)
 {
 	const struct module *old = p->subject->old;
 
-	vec_for_each (r, &old->relocs) {
+	vec_for_each(r, &old->relocs) {
 		taddr_t value, was;
 		bool is_ifunc, found;
 
@@ -118,14 +126,15 @@ static struct err *bind_old_slots(struct plan *p)
 			TRY(resolve_external(p, r, &value, &is_ifunc, &found));
 		if (is_ifunc) {
 			struct ifunc_slot s = {.resolver = value,
-					       .old_slot = subject_base(p->subject) + r->addr};
+					       .old_slot = subject_base(p->subject) +
+							   r->addr};
 
 			TRY(vec_push(&p->ifuncs, s));
 			continue;
 		}
 		TRY(subject_read(p->subject, r->addr, &was, sizeof(was)));
-		TRY(plan_patch(p, subject_base(p->subject) + r->addr, &was, &value, sizeof(value),
-			       "binding of an old PLT slot"));
+		TRY(plan_patch(p, subject_base(p->subject) + r->addr, &was, &value,
+			       sizeof(value), "binding of an old PLT slot"));
 	}
 	return NULL;
 }
@@ -139,7 +148,8 @@ static struct err *copy_plt_header(struct plan *p)
 	    !module_dynamic(p->subject->old, DT_PLTGOT, &old_got))
 		return NULL;
 	for (int i = 1; i <= 2; i++) {
-		TRY(subject_read(p->subject, old_got + (uint64_t)i * 8, &word, sizeof(word)));
+		TRY(subject_read(p->subject, old_got + (uint64_t)i * 8, &word,
+				 sizeof(word)));
 		TRY(write_slot(p, new_got + (uint64_t)i * 8, word));
 	}
 	return NULL;
@@ -147,7 +157,7 @@ static struct err *copy_plt_header(struct plan *p)
 
 struct err *image_relocate(struct plan *p)
 {
-	vec_for_each (r, &p->new->relocs)
+	vec_for_each(r, &p->new->relocs)
 		TRY(relocate_one(p, r));
 	TRY(copy_plt_header(p));
 	TRY(rewrite_dynsym(p));

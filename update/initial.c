@@ -33,18 +33,19 @@ const char *initial_string(const struct module *m, const struct initial_word *w)
 {
 	vaddr_t at;
 
-	if (!w->reloc || !local_target(w->reloc, &at) || module_region(m, at) != REGION_RODATA)
+	if (!w->reloc || !local_target(w->reloc, &at) ||
+	    module_region(m, at) != REGION_RODATA)
 		return NULL;
 	const char *s = (const char *)module_bytes(m, at, 1);
-	vec_for_each (seg, &m->segments)
+	vec_for_each(seg, &m->segments)
 		if (s && seg->type == PT_LOAD && at >= seg->addr &&
 		    at - seg->addr < seg->filesz)
 			return memchr(s, 0, seg->filesz - (at - seg->addr)) ? s : NULL;
 	return NULL;
 }
 
-static struct err *external_value(const struct plan *p, const struct reloc *r, uint64_t *ret,
-				  bool *known)
+static struct err *external_value(const struct plan *p, const struct reloc *r,
+				  uint64_t *ret, bool *known)
 {
 	bool is_ifunc, found;
 
@@ -57,8 +58,8 @@ static struct err *external_value(const struct plan *p, const struct reloc *r, u
 	return NULL;
 }
 
-struct err *initial_value_new(const struct plan *p, const struct initial_word *w, uint64_t *ret,
-			      bool *known)
+struct err *initial_value_new(const struct plan *p, const struct initial_word *w,
+			      uint64_t *ret, bool *known)
 {
 	vaddr_t at;
 
@@ -73,8 +74,8 @@ struct err *initial_value_new(const struct plan *p, const struct initial_word *w
 	return external_value(p, w->reloc, ret, known);
 }
 
-struct err *initial_value_old(const struct plan *p, const struct initial_word *w, uint64_t *ret,
-			      bool *known)
+struct err *initial_value_old(const struct plan *p, const struct initial_word *w,
+			      uint64_t *ret, bool *known)
 {
 	const struct layout *l = &p->subject->record.layout;
 	vaddr_t at;
@@ -99,17 +100,20 @@ static bool same_object(const struct plan *p, vaddr_t old, vaddr_t new)
 	uint32_t fo = diff_old_func_at(d, old), fn = diff_new_func_at(d, new);
 
 	if (fo != NO_TWIN || fn != NO_TWIN) {
-		const struct func_pair *fp = fn != NO_TWIN ? diff_pair_of_new(d, fn) : NULL;
+		const struct func_pair *fp =
+			fn != NO_TWIN ? diff_pair_of_new(d, fn) : NULL;
 
 		return fo != NO_TWIN && fp && fp->old == fo &&
 		       old - d->old_funcs.v[fo].addr == new - d->new_funcs.v[fn].addr;
 	}
 	struct var_reading vo = diff_old_var_at(d, old), vn = diff_new_var_at(d, new);
-	const struct var_pair *vp = vn.inside != NO_TWIN ? diff_var_of_new(d, vn.inside) : NULL;
+	const struct var_pair *vp =
+		vn.inside != NO_TWIN ? diff_var_of_new(d, vn.inside) : NULL;
 
 	if (vp && vp->old != NO_TWIN)
 		return !p->home_moved[vp - d->vars.v] && vp->old == vo.inside &&
-		       old - d->old_vars.v[vo.inside].addr == new - d->new_vars.v[vn.inside].addr;
+		       old - d->old_vars.v[vo.inside].addr ==
+			       new - d->new_vars.v[vn.inside].addr;
 	return false;
 }
 
@@ -120,13 +124,15 @@ bool initial_equal(const struct plan *p, const struct initial_word *old,
 
 	if (!old->reloc || !new->reloc)
 		return !old->reloc && !new->reloc && old->raw == new->raw;
-	bool local_old = local_target(old->reloc, &a), local_new = local_target(new->reloc, &b);
+	bool local_old = local_target(old->reloc, &a),
+	     local_new = local_target(new->reloc, &b);
 	if (local_old != local_new)
 		return false;
 	if (!local_old)
 		return old->reloc->type == new->reloc->type &&
-		       old->reloc->addend == new->reloc->addend && old->reloc->name &&
-		       new->reloc->name && !strcmp(old->reloc->name, new->reloc->name);
+		       old->reloc->addend == new->reloc->addend &&
+		       old->reloc->name &&new->reloc->name &&
+		       !strcmp(old->reloc->name, new->reloc->name);
 	if (diff_new_var_at(p->diff, b).inside == NO_TWIN &&
 	    diff_old_var_at(p->diff, a).inside == NO_TWIN) {
 		const char *s = initial_string(p->subject->old, old);

@@ -6,8 +6,8 @@
 
 // A word (or a part of one) of a program's initial data.
 struct initial_word {
-	uint8_t len;	// 1..8
-	uint64_t raw;	// the bytes of the file, little endian; 0 where a relocation writes
+	uint8_t len;  // 1..8
+	uint64_t raw; // the bytes of the file, little endian; 0 where a relocation writes
 	const struct reloc *reloc; // NULL for plain bytes
 };
 
@@ -15,11 +15,11 @@ struct initial_word {
 struct initial_word initial_word(const struct module *m, vaddr_t addr, uint8_t len);
 
 // The run-time value a word of NEW gets in this process.
-struct err *initial_value_new(const struct plan *p, const struct initial_word *w, uint64_t *ret,
-			      bool *known) must_check;
+struct err *initial_value_new(const struct plan *p, const struct initial_word *w,
+			      uint64_t *ret, bool *known) must_check;
 // The run-time value a word of OLD had when the process started this program.
-struct err *initial_value_old(const struct plan *p, const struct initial_word *w, uint64_t *ret,
-			      bool *known) must_check;
+struct err *initial_value_old(const struct plan *p, const struct initial_word *w,
+			      uint64_t *ret, bool *known) must_check;
 
 // Whether both words mean the same: equal bytes, the same symbol, pointers to a pair, to equal strings.
 bool initial_equal(const struct plan *p, const struct initial_word *old,

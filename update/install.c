@@ -39,8 +39,8 @@ static struct err *write_all(int fd, const uint8_t *bytes, uint64_t size)
 }
 
 // A private mapping of a memfd that exists in the helper's descriptor table only as long as this takes.
-static struct err *map_bytes(struct helper *h, const char *name, const uint8_t *bytes, uint64_t size,
-			     taddr_t at, int prot, taddr_t *ret)
+static struct err *map_bytes(struct helper *h, const char *name, const uint8_t *bytes,
+			     uint64_t size, taddr_t at, int prot, taddr_t *ret)
 {
 	_cleanup_close_ int fd = -1;
 	int rfd = -1;
@@ -49,8 +49,8 @@ static struct err *map_bytes(struct helper *h, const char *name, const uint8_t *
 	TRY(helper_memfd(h, name, &rfd, &fd));
 	struct err *e = write_all(fd, bytes, size);
 	if (!e)
-		e = helper_mmap(h, at, size, prot, MAP_PRIVATE | (at ? MAP_FIXED_NOREPLACE : 0), rfd,
-				0, ret);
+		e = helper_mmap(h, at, size, prot,
+				MAP_PRIVATE | (at ? MAP_FIXED_NOREPLACE : 0), rfd, 0, ret);
 	const uint64_t args[6] = {(uint64_t)rfd};
 	struct err *closed = helper_syscall(h, SYS_close, args, &ignored);
 	if (e)
@@ -60,7 +60,8 @@ static struct err *map_bytes(struct helper *h, const char *name, const uint8_t *
 
 static int segment_prot(const struct segment *seg)
 {
-	return ((seg->flags & PF_R) ? PROT_READ : 0) | ((seg->flags & PF_W) ? PROT_WRITE : 0) |
+	return ((seg->flags & PF_R) ? PROT_READ : 0) |
+	       ((seg->flags & PF_W) ? PROT_WRITE : 0) |
 	       ((seg->flags & PF_X) ? PROT_EXEC : 0);
 }
 
@@ -69,7 +70,7 @@ static struct err *protect_segments(struct plan *p, struct helper *h, taddr_t ba
 {
 	const struct module *m = p->new;
 
-	vec_for_each (seg, &m->segments) {
+	vec_for_each(seg, &m->segments) {
 		if (seg->type != PT_LOAD)
 			continue;
 		vaddr_t from = seg->addr & ~(vaddr_t)(PAGE - 1);
@@ -95,7 +96,7 @@ static struct err *fill_ifuncs(struct plan *p, struct helper *h)
 {
 	pid_t pid = p->subject->process->pid;
 
-	vec_for_each (s, &p->ifuncs) {
+	vec_for_each(s, &p->ifuncs) {
 		uint64_t value, was;
 
 		TRY(err_wrap(helper_call(h, s->resolver, 0, resolver_timeout_ns, &value),
@@ -133,13 +134,16 @@ static struct err *fill_record(const struct plan *p, struct record *r)
 
 	r->generation = was->generation + 1;
 	r->text_hash = image_text_hash(p->new, p->image, p->new->span);
-	vec_for_each (im, &was->images)
+	vec_for_each(im, &was->images)
 		TRY(copy_image(im, r));
 	if (!realpath(p->new->path, path))
 		snprintf(path, sizeof(path), "%s", p->new->path);
 	program_id(p->new, id);
-	struct record_image im = {.generation = r->generation, .base = p->layout.base,
-				  .span = p->new->span, .path = path, .build_id = id,
+	struct record_image im = {.generation = r->generation,
+				  .base = p->layout.base,
+				  .span = p->new->span,
+				  .path = path,
+				  .build_id = id,
 				  .time = (uint64_t)time(NULL)};
 	TRY(copy_image(&im, r));
 	r->layout = p->layout; // borrowed for packing
@@ -205,7 +209,7 @@ struct err *uninstall(struct installed *in)
 
 static bool is_live_image(const struct subject *s, const struct mapping *m)
 {
-	vec_for_each (im, &s->record.images)
+	vec_for_each(im, &s->record.images)
 		if (m->start >= im->base && m->start < im->base + im->span)
 			return true;
 	return false;
@@ -213,9 +217,10 @@ static bool is_live_image(const struct subject *s, const struct mapping *m)
 
 struct err *clear_leftovers(struct subject *s, struct helper *h)
 {
-	static const char image[] = "/memfd:" IMAGE_NAME, record[] = "/memfd:" RECORD_NAME;
+	static const char image[] = "/memfd:" IMAGE_NAME,
+			  record[] = "/memfd:" RECORD_NAME;
 
-	vec_for_each (m, &s->maps.v) {
+	vec_for_each(m, &s->maps.v) {
 		bool dead_image =
 			!strncmp(m->path, image, strlen(image)) && !is_live_image(s, m);
 		bool dead_record = !strncmp(m->path, record, strlen(record)) &&

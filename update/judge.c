@@ -10,7 +10,7 @@ enum { PATH_TEXT = 2048 };
 
 void verdicts_reset(struct verdicts *v)
 {
-	vec_for_each (o, &v->obstacles)
+	vec_for_each(o, &v->obstacles)
 		vec_free(&o->stack);
 	v->obstacles.n = 0;
 	v->moves.n = 0;
@@ -43,7 +43,8 @@ static const struct judged *find(const struct judge *j, vaddr_t pc, bool exact)
 {
 	struct judged key = {.pc = pc, .exact = exact};
 
-	return j->known.n ? bsearch(&key, j->known.v, j->known.n, sizeof(key), by_pc) : NULL;
+	return j->known.n ? bsearch(&key, j->known.v, j->known.n, sizeof(key), by_pc)
+			  : NULL;
 }
 
 // The vaddr of OLD when the pc lies in the image that runs now.
@@ -67,7 +68,7 @@ static bool cfi_same(vaddr_t old_pc, vaddr_t new_pc, void *arg)
 
 struct err *judge_answer(struct judge *j)
 {
-	vec_for_each (a, &j->asked) {
+	vec_for_each(a, &j->asked) {
 		uint32_t f = diff_old_func_at(j->p->diff, a->exact ? a->pc : a->pc - 1);
 
 		if (find(j, a->pc, a->exact))
@@ -92,7 +93,8 @@ static int frame_text(const struct frame *fr, char *buf, size_t size)
 	if (!dwarf_line(fr->module->file, look, &pos) || !pos.file)
 		return snprintf(buf, size, "%s", name);
 	const char *base = strrchr(pos.file, '/');
-	return snprintf(buf, size, "%s (%s:%d)", name, base ? base + 1 : pos.file, pos.line);
+	return snprintf(buf, size, "%s (%s:%d)", name, base ? base + 1 : pos.file,
+			pos.line);
 }
 
 char *obstacle_text(const struct obstacle *o)
@@ -114,7 +116,8 @@ char *obstacle_text(const struct obstacle *o)
 	return text;
 }
 
-static struct err *add_obstacle(struct verdicts *ret, struct obstacle *o, const struct frames *f)
+static struct err *add_obstacle(struct verdicts *ret, struct obstacle *o,
+				const struct frames *f)
 {
 	TRY(vec_reserve(&o->stack, f->v.n));
 	memcpy(o->stack.v, f->v.v, f->v.n * sizeof(*f->v.v));
@@ -137,7 +140,8 @@ static bool is_kept(const struct judge *j, uint32_t func)
 
 // Position in an unchanged function: the same instruction, or behind the same call. NOPs are not counted,
 // so a pc on one means the instruction behind them.
-static bool same_position(const struct diff *d, uint32_t func, vaddr_t pc, bool exact, vaddr_t *ret)
+static bool same_position(const struct diff *d, uint32_t func, vaddr_t pc, bool exact,
+			  vaddr_t *ret)
 {
 	const struct func_pair *fp = diff_pair_of_old(d, func);
 	const struct body *old = &d->old_funcs.v[func].body;
@@ -159,8 +163,9 @@ static bool same_position(const struct diff *d, uint32_t func, vaddr_t pc, bool 
 }
 
 // What becomes of one frame; sets *wait with the reason when it must return first.
-static struct err *judge_frame(struct judge *j, pid_t tid, const struct frame *fr, vaddr_t pc,
-			       struct verdicts *ret, bool *wait, bool *unjudged, const char **reason)
+static struct err *judge_frame(struct judge *j, pid_t tid, const struct frame *fr,
+			       vaddr_t pc, struct verdicts *ret, bool *wait,
+			       bool *unjudged, const char **reason)
 {
 	const struct diff *d = j->p->diff;
 	uint32_t func = diff_old_func_at(d, fr->exact ? pc : pc - 1);
@@ -210,12 +215,14 @@ static bool is_binding(const struct judge *j, const struct frames *f, size_t i)
 		return false;
 	const struct loaded_module *callee = f->v.v[i - 1].module;
 	taddr_t r_debug = j->p->subject->links.r_debug;
-	return callee && callee->base <= r_debug && r_debug - callee->base < callee->file->span;
+	return callee && callee->base <= r_debug &&
+	       r_debug - callee->base < callee->file->span;
 }
 
 // The outermost frame that must return, SIZE_MAX for none; the reason goes into `o`.
-static struct err *judge_frames(struct judge *j, const struct frames *f, struct obstacle *o,
-				struct verdicts *ret, size_t *outermost)
+static struct err *judge_frames(struct judge *j, const struct frames *f,
+				struct obstacle *o, struct verdicts *ret,
+				size_t *outermost)
 {
 	const struct diff *d = j->p->diff;
 
@@ -238,15 +245,17 @@ static struct err *judge_frames(struct judge *j, const struct frames *f, struct 
 			continue;
 		}
 		uint32_t func = diff_old_func_at(d, fr->exact ? pc : pc - 1);
-		snprintf(o->reason, sizeof(o->reason), "thread %d (%s) is in %s: %s", o->tid, o->comm,
-			 func == NO_TWIN ? "code without a symbol" : d->old_funcs.v[func].name,
+		snprintf(o->reason, sizeof(o->reason), "thread %d (%s) is in %s: %s",
+			 o->tid, o->comm,
+			 func == NO_TWIN ? "code without a symbol"
+					 : d->old_funcs.v[func].name,
 			 reason);
 	}
 	return NULL;
 }
 
-struct err *judge_stack(struct judge *j, pid_t tid, const char *comm, const struct frames *f,
-			struct verdicts *ret)
+struct err *judge_stack(struct judge *j, pid_t tid, const char *comm,
+			const struct frames *f, struct verdicts *ret)
 {
 	struct obstacle o = {.tid = tid};
 	size_t outermost;
@@ -255,7 +264,8 @@ struct err *judge_stack(struct judge *j, pid_t tid, const char *comm, const stru
 	TRY(judge_frames(j, f, &o, ret, &outermost));
 	if (!f->complete) {
 		snprintf(o.reason, sizeof(o.reason),
-			 "thread %d (%s): its stack cannot be walked: %s", tid, comm, f->why);
+			 "thread %d (%s): its stack cannot be walked: %s", tid, comm,
+			 f->why);
 		o.unjudged = false;
 		return add_obstacle(ret, &o, f);
 	}
@@ -266,7 +276,8 @@ struct err *judge_stack(struct judge *j, pid_t tid, const char *comm, const stru
 	return add_obstacle(ret, &o, f);
 }
 
-bool stack_has(const struct judge *j, const struct frames *f, const char *func, taddr_t *slot)
+bool stack_has(const struct judge *j, const struct frames *f, const char *func,
+	       taddr_t *slot)
 {
 	vaddr_t pc;
 

@@ -31,7 +31,7 @@ struct obstacle {
 	pid_t tid;
 	char comm[16];
 	taddr_t gate_slot; // where the return address of the frame that must return stands, 0: no use
-	bool unjudged;	   // only because its verdict is not known yet
+	bool unjudged; // only because its verdict is not known yet
 	char reason[256];
 	VEC(struct frame) stack;
 };
@@ -47,8 +47,8 @@ void verdicts_deinit(struct verdicts *v);
 void judge_deinit(struct judge *j);
 
 // Judges the frames of one thread. Quick: unknown verdicts are put on j->asked and count as obstacles.
-struct err *judge_stack(struct judge *j, pid_t tid, const char *comm, const struct frames *f,
-			struct verdicts *ret) must_check;
+struct err *judge_stack(struct judge *j, pid_t tid, const char *comm,
+			const struct frames *f, struct verdicts *ret) must_check;
 
 // "thread 12 (worker) is in serve: REASON; call path: serve (web.c:10) < main (web.c:90)". Slow: it looks
 // up source lines. NULL without memory; the caller frees it.
@@ -58,4 +58,5 @@ char *obstacle_text(const struct obstacle *o);
 struct err *judge_answer(struct judge *j) must_check;
 
 // True when `func` of OLD is on the stack; *slot: where the return address of its innermost frame stands.
-bool stack_has(const struct judge *j, const struct frames *f, const char *func, taddr_t *slot);
+bool stack_has(const struct judge *j, const struct frames *f, const char *func,
+	       taddr_t *slot);

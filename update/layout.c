@@ -17,7 +17,8 @@ void layout_sort(struct layout *l)
 	if (l->homes.n)
 		qsort(l->homes.v, l->homes.n, sizeof(*l->homes.v), by_vaddr);
 	if (l->canonicals.n)
-		qsort(l->canonicals.v, l->canonicals.n, sizeof(*l->canonicals.v), by_vaddr);
+		qsort(l->canonicals.v, l->canonicals.n, sizeof(*l->canonicals.v),
+		      by_vaddr);
 	if (l->aliases.n)
 		qsort(l->aliases.v, l->aliases.n, sizeof(*l->aliases.v), by_vaddr);
 }
@@ -60,7 +61,8 @@ taddr_t layout_function(const struct layout *l, vaddr_t addr)
 	return c ? c->entry : l->base + addr;
 }
 
-size_t layout_aliases(const struct layout *l, vaddr_t addr, const struct entry_alias **first)
+size_t layout_aliases(const struct layout *l, vaddr_t addr,
+		      const struct entry_alias **first)
 {
 	size_t lo = 0, hi = l->aliases.n, n = 0;
 

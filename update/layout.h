@@ -44,4 +44,5 @@ taddr_t layout_data(const struct layout *l, vaddr_t addr);
 // The address by which the process knows the function that starts at addr.
 taddr_t layout_function(const struct layout *l, vaddr_t addr);
 // The entries in older images of the function that starts at addr: [*first, *first + n).
-size_t layout_aliases(const struct layout *l, vaddr_t addr, const struct entry_alias **first);
+size_t layout_aliases(const struct layout *l, vaddr_t addr,
+		      const struct entry_alias **first);

@@ -13,7 +13,7 @@
 #include "util/cleanup.h"
 
 enum {
-	LINK_MAP_SCAN = 0x4a0,	 // struct link_map of glibc 2.28..2.39 is 0x470..0x498 bytes
+	LINK_MAP_SCAN = 0x4a0, // struct link_map of glibc 2.28..2.39 is 0x470..0x498 bytes
 	DYNAMIC_MAX = 4096 / sizeof(Elf64_Dyn) * 4,
 };
 
@@ -38,7 +38,7 @@ static struct err *add_word(struct ldso *l, taddr_t old, taddr_t new, const char
 
 static vaddr_t phdr_vaddr(const struct module *m)
 {
-	vec_for_each (seg, &m->segments)
+	vec_for_each(seg, &m->segments)
 		if (seg->type == PT_PHDR)
 			return seg->addr;
 	return sizeof(Elf64_Ehdr);
@@ -48,7 +48,7 @@ static vaddr_t segment_end(const struct module *m, uint32_t flags)
 {
 	vaddr_t end = 0;
 
-	vec_for_each (seg, &m->segments)
+	vec_for_each(seg, &m->segments)
 		if (seg->type == PT_LOAD && (seg->flags & flags) == flags &&
 		    seg->addr + seg->memsz > end)
 			end = seg->addr + seg->memsz;
@@ -57,7 +57,7 @@ static vaddr_t segment_end(const struct module *m, uint32_t flags)
 
 static vaddr_t eh_frame_hdr(const struct module *m)
 {
-	vec_for_each (seg, &m->segments)
+	vec_for_each(seg, &m->segments)
 		if (seg->type == PT_GNU_EH_FRAME)
 			return seg->addr;
 	return 0;
@@ -101,7 +101,8 @@ static bool gnu_hash_read(const struct module *m, struct gnu_hash *ret)
 		return false;
 	ret->bitmask = at + 16;
 	ret->buckets = ret->bitmask + (uint64_t)ret->maskwords * 8;
-	ret->chain_zero = ret->buckets + (uint64_t)ret->nbuckets * 4 - (uint64_t)ret->symbias * 4;
+	ret->chain_zero =
+		ret->buckets + (uint64_t)ret->nbuckets * 4 - (uint64_t)ret->symbias * 4;
 	return true;
 }
 
@@ -111,17 +112,20 @@ static struct err *add_known(struct ldso *l)
 	uint64_t ov, nv;
 	struct gnu_hash oh, nh;
 
-	TRY(add_word(l, l->old_base + phdr_vaddr(old), l->new_base + phdr_vaddr(new), "l_phdr"));
+	TRY(add_word(l, l->old_base + phdr_vaddr(old), l->new_base + phdr_vaddr(new),
+		     "l_phdr"));
 	TRY(add_word(l, l->old_base + old->entry, l->new_base + new->entry, "l_entry"));
-	TRY(add_word(l, l->old_base + segment_end(old, 0), l->new_base + segment_end(new, 0),
-		     "l_map_end"));
-	TRY(add_word(l, l->old_base + segment_end(old, PF_X), l->new_base + segment_end(new, PF_X),
-		     "l_text_end"));
+	TRY(add_word(l, l->old_base + segment_end(old, 0),
+		     l->new_base + segment_end(new, 0), "l_map_end"));
+	TRY(add_word(l, l->old_base + segment_end(old, PF_X),
+		     l->new_base + segment_end(new, PF_X), "l_text_end"));
 	if (module_dynamic(old, DT_VERSYM, &ov) && module_dynamic(new, DT_VERSYM, &nv))
 		TRY(add_word(l, l->old_base + ov, l->new_base + nv, "l_versyms"));
 	if (gnu_hash_read(old, &oh) && gnu_hash_read(new, &nh)) {
-		TRY(add_word(l, l->old_base + oh.bitmask, l->new_base + nh.bitmask, "gnu hash"));
-		TRY(add_word(l, l->old_base + oh.buckets, l->new_base + nh.buckets, "gnu hash"));
+		TRY(add_word(l, l->old_base + oh.bitmask, l->new_base + nh.bitmask,
+			     "gnu hash"));
+		TRY(add_word(l, l->old_base + oh.buckets, l->new_base + nh.buckets,
+			     "gnu hash"));
 		TRY(add_word(l, l->old_base + oh.chain_zero, l->new_base + nh.chain_zero,
 			     "gnu hash"));
 	}
@@ -130,7 +134,7 @@ static struct err *add_known(struct ldso *l)
 
 static const struct moved_word *find_word(const struct ldso *l, uint64_t value)
 {
-	vec_for_each (w, &l->words)
+	vec_for_each(w, &l->words)
 		if (w->old == value)
 			return w;
 	return NULL;
@@ -143,7 +147,8 @@ static struct err *patch_word(struct ldso *l, taddr_t at, uint64_t old, uint64_t
 }
 
 // The hash table's sizes stand as three 32-bit words right before its bitmask pointer.
-static struct err *patch_hash_sizes(struct ldso *l, taddr_t map, const uint8_t *bytes, size_t at)
+static struct err *patch_hash_sizes(struct ldso *l, taddr_t map, const uint8_t *bytes,
+				    size_t at)
 {
 	struct gnu_hash oh, nh;
 	uint32_t now[3];
@@ -160,11 +165,12 @@ static struct err *patch_hash_sizes(struct ldso *l, taddr_t map, const uint8_t *
 			continue;
 		for (size_t i = 0; i < 3; i++)
 			if (was[i] != want[i])
-				TRY(plan_patch(l->p, map + at - back + i * 4, &was[i], &want[i], 4,
-					       "gnu hash"));
+				TRY(plan_patch(l->p, map + at - back + i * 4, &was[i],
+					       &want[i], 4, "gnu hash"));
 		return NULL;
 	}
-	return err_with(err_new(ERR_UNSUPPORTED, "the hash table of ld.so's link_map was not found"),
+	return err_with(err_new(ERR_UNSUPPORTED,
+				"the hash table of ld.so's link_map was not found"),
 			"ldso-unknown", "link_map");
 }
 
@@ -173,13 +179,16 @@ static struct err *patch_link_map(struct ldso *l, taddr_t map)
 	uint8_t bytes[LINK_MAP_SCAN];
 	uint64_t first, word;
 	struct gnu_hash oh;
-	taddr_t bitmask = gnu_hash_read(l->p->subject->old, &oh) ? l->old_base + oh.bitmask : 0;
+	taddr_t bitmask =
+		gnu_hash_read(l->p->subject->old, &oh) ? l->old_base + oh.bitmask : 0;
 
 	TRY(mem_read(l->p->subject->process->pid, map, bytes, sizeof(bytes)));
 	memcpy(&first, bytes, sizeof(first));
 	if (first != l->old_base)
-		return err_with(err_new(ERR_UNSUPPORTED, "ld.so's link_map at 0x%lx does not begin "
-					"with the load address", map),
+		return err_with(err_new(ERR_UNSUPPORTED,
+					"ld.so's link_map at 0x%lx does not begin "
+					"with the load address",
+					map),
 				"ldso-unknown", "link_map");
 	for (size_t at = 0; at + 8 <= sizeof(bytes); at += 8) {
 		memcpy(&word, bytes + at, sizeof(word));
@@ -228,7 +237,8 @@ static struct err *patch_ldso_mapping(struct ldso *l, taddr_t map, const struct 
 		TRY(patch_word(l, at, words[i], l->new_base, "_dlfo_main"));
 		const struct moved_word *end = find_word(l, words[i + 1]);
 		TRY(patch_word(l, at + 8, words[i + 1],
-			       end ? end->new : l->new_base + l->p->new->span, "_dlfo_main"));
+			       end ? end->new : l->new_base + l->p->new->span,
+			       "_dlfo_main"));
 		TRY(patch_word(l, at + 24, eh[0], eh[1], "_dlfo_main"));
 	}
 	return NULL;
@@ -245,7 +255,7 @@ static struct err *patch_auxv(struct ldso *l)
 	enum { TOP = 256 * 1024 };
 	static const size_t max_words = TOP / 8;
 
-	vec_for_each (m, &l->p->subject->maps.v) {
+	vec_for_each(m, &l->p->subject->maps.v) {
 		if (strcmp(m->path, "[stack]"))
 			continue;
 		size_t n = (m->end - m->start) / 8;
@@ -302,7 +312,7 @@ static const struct mapping *rtld_mapping(const struct subject *s)
 {
 	const struct link_entry *best = NULL;
 
-	vec_for_each (it, &s->links.v)
+	vec_for_each(it, &s->links.v)
 		if (it->base <= s->links.r_debug && (!best || it->base > best->base))
 			best = it;
 	return best ? maps_at(&s->maps, best->dynamic) : NULL;
@@ -315,11 +325,12 @@ static struct err *patch_all(struct ldso *l)
 	const struct mapping *rtld = rtld_mapping(s);
 
 	if (!map || !rtld || !rtld->ino)
-		return err_with(err_new(ERR_UNSUPPORTED, "ld.so's list of modules was not found"),
-				"ldso-unknown", "r_debug");
+		return err_with(
+			err_new(ERR_UNSUPPORTED, "ld.so's list of modules was not found"),
+			"ldso-unknown", "r_debug");
 	TRY(add_known(l));
 	TRY(patch_link_map(l, map));
-	vec_for_each (m, &s->maps.v)
+	vec_for_each(m, &s->maps.v)
 		if (m->ino == rtld->ino && m->dev == rtld->dev && !(m->prot & PROT_EXEC))
 			TRY(patch_ldso_mapping(l, map, m));
 	TRY(patch_auxv(l));
@@ -328,7 +339,8 @@ static struct err *patch_all(struct ldso *l)
 
 struct err *plan_ldso(struct plan *p)
 {
-	struct ldso l = {.p = p, .old_base = subject_base(p->subject), .new_base = p->layout.base};
+	struct ldso l = {
+		.p = p, .old_base = subject_base(p->subject), .new_base = p->layout.base};
 	struct err *e = patch_all(&l);
 
 	vec_free(&l.words);

@@ -20,9 +20,9 @@ struct merging {
 	struct commit *carry; // moved: patches go here, inside the stop
 	uint8_t *now;	      // its bytes in the process
 	uint64_t now_size;
-	bool conflict;	// of the unit at hand
-	bool differs;	// some word of the unit differs in both files
-	bool touched;	// the process has changed some word of it
+	bool conflict; // of the unit at hand
+	bool differs;  // some word of the unit differs in both files
+	bool touched;  // the process has changed some word of it
 };
 
 static void put(uint8_t *to, uint64_t value, uint8_t len)
@@ -31,7 +31,8 @@ static void put(uint8_t *to, uint64_t value, uint8_t len)
 }
 
 // The process may hold a pointer to an equal string of an older image: it was never changed.
-static struct err *points_to_string(const struct plan *p, uint64_t ours, const char *s, bool *ret)
+static struct err *points_to_string(const struct plan *p, uint64_t ours, const char *s,
+				    bool *ret)
 {
 	char buf[STRING_MAX];
 
@@ -47,8 +48,8 @@ static struct err *points_to_string(const struct plan *p, uint64_t ours, const c
 }
 
 // Whether a word is as OLD's file initialised it.
-static struct err *is_pristine(const struct plan *p, const struct initial_word *base, uint64_t ours,
-			       bool *ret)
+static struct err *is_pristine(const struct plan *p, const struct initial_word *base,
+			       uint64_t ours, bool *ret)
 {
 	uint64_t value;
 	bool known;
@@ -128,10 +129,11 @@ static struct err *merge_unit(struct merging *m, uint64_t off, uint64_t size)
 	m->p->patches.n = mark;
 	m->p->merged = merged;
 	m->p->conflicts++;
-	return plan_note(m->p,
-			 "%s+%lu: the process has changed it, and so did NEW's initial value: "
-			 "the process's value stays",
-			 m->new->name, off);
+	return plan_note(
+		m->p,
+		"%s+%lu: the process has changed it, and so did NEW's initial value: "
+		"the process's value stays",
+		m->new->name, off);
 }
 
 static struct err *read_now(struct merging *m)
@@ -158,7 +160,7 @@ static struct err *merge_units(struct merging *m)
 	if (!m->new->type_die)
 		return merge_by_word(m);
 	TRY(type_fields(&m->p->diff->new_names, m->new->type_die, m->now_size, &fields));
-	vec_for_each (f, &fields.v)
+	vec_for_each(f, &fields.v)
 		if (!e && !f->is_padding && f->offset < m->now_size &&
 		    f->size <= m->now_size - f->offset)
 			e = merge_unit(m, f->offset, f->size);
@@ -174,11 +176,13 @@ static struct err *fill_growth(struct merging *m)
 	if (m->dest != m->ours)
 		return NULL;
 	for (uint64_t off = m->now_size; off < m->new->size; off++) {
-		struct initial_word theirs = initial_word(m->p->new, m->new->addr + off, 1);
+		struct initial_word theirs =
+			initial_word(m->p->new, m->new->addr + off, 1);
 		uint8_t byte = (uint8_t)theirs.raw;
 
 		if (byte)
-			TRY(plan_patch(m->p, m->dest + off, zeros, &byte, 1, "grown variable"));
+			TRY(plan_patch(m->p, m->dest + off, zeros, &byte, 1,
+				       "grown variable"));
 	}
 	return NULL;
 }
@@ -186,7 +190,8 @@ static struct err *fill_growth(struct merging *m)
 // True when a relocated word of the variable leads to something that moved.
 static bool leads_to_moved(const struct plan *p, const struct var *new)
 {
-	for (size_t i = module_reloc_lower_bound(p->new, new->addr); i < p->new->relocs.n; i++) {
+	for (size_t i = module_reloc_lower_bound(p->new, new->addr); i < p->new->relocs.n;
+	     i++) {
 		const struct reloc *r = &p->new->relocs.v[i];
 
 		if (r->addr >= new->addr + new->size)
@@ -207,9 +212,11 @@ static struct err *merge_pair(struct plan *p, uint32_t pair)
 
 	if (vp->old == NO_TWIN || vp->new == NO_TWIN || p->home_moved[pair])
 		return NULL;
-	struct merging m = {.p = p, .old = &p->diff->old_vars.v[vp->old],
+	struct merging m = {.p = p,
+			    .old = &p->diff->old_vars.v[vp->old],
 			    .new = &p->diff->new_vars.v[vp->new]};
-	if (m.old->region == REGION_TLS || m.new->linker || m.new->copy_reloc || m.old->copy_reloc)
+	if (m.old->region == REGION_TLS || m.new->linker || m.new->copy_reloc ||
+	    m.old->copy_reloc)
 		return NULL;
 	if (vp->verdict == VAR_SAME && !leads_to_moved(p, m.new))
 		return NULL;
@@ -235,7 +242,8 @@ static struct err *check_removed(struct plan *p, const struct var *old)
 	bool pristine = true;
 	for (uint64_t off = 0; !e && pristine && off < old->size; off += 8) {
 		uint8_t len = (uint8_t)(old->size - off < 8 ? old->size - off : 8);
-		struct initial_word base = initial_word(p->subject->old, old->addr + off, len);
+		struct initial_word base =
+			initial_word(p->subject->old, old->addr + off, len);
 		uint64_t ours = 0;
 
 		memcpy(&ours, m.now + off, len);
@@ -243,10 +251,11 @@ static struct err *check_removed(struct plan *p, const struct var *old)
 	}
 	free(m.now);
 	if (!e && !pristine)
-		e = err_refuse("var-vanished", old->name,
-			       "variable %s%s%s%s is gone in NEW, and the process has changed it",
-			       old->name, old->file ? " (" : "", old->file ? old->file : "",
-			       old->file ? ")" : "");
+		e = err_refuse(
+			"var-vanished",
+			old->name, "variable %s%s%s%s is gone in NEW, and the process has changed it",
+			old->name, old->file ? " (" : "", old->file ? old->file : "",
+			old->file ? ")" : "");
 	return e;
 }
 
@@ -258,9 +267,11 @@ struct err *merge_initial_data(struct plan *p)
 		if (vp->new == NO_TWIN && vp->old != NO_TWIN)
 			TRY(check_removed(p, &p->diff->old_vars.v[vp->old]));
 		else if (vp->old == NO_TWIN && vp->written_at_start_only)
-			TRY(plan_note(p, "new variable %s is written at start only: it keeps its "
-				      "initial value",
-				      p->diff->new_vars.v[vp->new].name));
+			TRY(plan_note(
+				p,
+				"new variable %s is written at start only: it keeps its "
+				"initial value",
+				p->diff->new_vars.v[vp->new].name));
 		else
 			TRY(merge_pair(p, i));
 	}
@@ -270,9 +281,12 @@ struct err *merge_initial_data(struct plan *p)
 struct err *merge_moved(struct plan *p, const struct moved_var *moved, struct commit *c)
 {
 	const struct var_pair *vp = &p->diff->vars.v[moved->pair];
-	struct merging m = {.p = p, .old = &p->diff->old_vars.v[vp->old],
-			    .new = &p->diff->new_vars.v[vp->new], .ours = moved->from,
-			    .dest = moved->to, .carry = c};
+	struct merging m = {.p = p,
+			    .old = &p->diff->old_vars.v[vp->old],
+			    .new = &p->diff->new_vars.v[vp->new],
+			    .ours = moved->from,
+			    .dest = moved->to,
+			    .carry = c};
 	taddr_t pointer = 0;
 
 	if (moved->search)
@@ -280,10 +294,11 @@ struct err *merge_moved(struct plan *p, const struct moved_var *moved, struct co
 	if (!pointer)
 		pointer = pointers_in_registers(p, m.old, moved->from);
 	if (pointer)
-		return err_refuse("var-resized", m.new->name,
-				  "variable %s is resized, cannot grow where it is, and there is a "
-				  "pointer to it (0x%lx)",
-				  m.new->name, pointer);
+		return err_refuse(
+			"var-resized", m.new->name,
+			"variable %s is resized, cannot grow where it is, and there is a "
+			"pointer to it (0x%lx)",
+			m.new->name, pointer);
 	struct err *e = read_now(&m);
 	if (!e)
 		e = merge_units(&m);

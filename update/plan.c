@@ -10,7 +10,8 @@
 
 enum {
 	PAGE = 4096,
-	HOLE_GUARD = 1 << 20, // room for the gates and the commit's area, and for the heap to grow
+	HOLE_GUARD =
+		1 << 20, // room for the gates and the commit's area, and for the heap to grow
 };
 
 struct err *plan_note(struct plan *p, const char *fmt, ...)
@@ -29,8 +30,8 @@ struct err *plan_note(struct plan *p, const char *fmt, ...)
 	return e;
 }
 
-struct err *plan_patch(struct plan *p, taddr_t addr, const void *old, const void *new, size_t len,
-		       const char *what)
+struct err *plan_patch(struct plan *p, taddr_t addr, const void *old, const void *new,
+		       size_t len, const char *what)
 {
 	struct patch patch = {.addr = addr, .len = (uint8_t)len, .what = what};
 
@@ -53,7 +54,7 @@ void plan_free(struct plan *p)
 	vec_free(&p->patches);
 	vec_free(&p->ifuncs);
 	vec_free(&p->moved);
-	vec_for_each (n, &p->notes)
+	vec_for_each(n, &p->notes)
 		free(*n);
 	vec_free(&p->notes);
 	free(p);
@@ -70,7 +71,7 @@ static void reach(const struct subject *s, taddr_t *lo, taddr_t *hi)
 {
 	*lo = UINT64_MAX;
 	*hi = 0;
-	vec_for_each (im, &s->record.images) {
+	vec_for_each(im, &s->record.images) {
 		if (im->base < *lo)
 			*lo = im->base;
 		if (im->base + im->span > *hi)
@@ -83,10 +84,12 @@ static struct err *choose_base(struct plan *p)
 	taddr_t lo, hi;
 
 	reach(p->subject, &lo, &hi);
-	p->layout.base = maps_find_hole(&p->subject->maps, lo, hi, p->new->span, HOLE_GUARD);
+	p->layout.base =
+		maps_find_hole(&p->subject->maps, lo, hi, p->new->span, HOLE_GUARD);
 	if (!p->layout.base)
 		return err_refuse("no-room", p->new->path,
-				  "there is no free range of %lu bytes within 2 GB of the program in "
+				  "there is no free range of %lu bytes within 2 GB of "
+				  "the program in "
 				  "process %d",
 				  p->new->span, p->subject->process->pid);
 	return NULL;
@@ -98,16 +101,17 @@ static struct err *load_image(struct plan *p)
 	p->live = calloc(1, p->subject->old->span);
 	if (!p->image || !p->live)
 		return err_nomem();
-	vec_for_each (seg, &p->new->segments)
+	vec_for_each(seg, &p->new->segments)
 		if (seg->type == PT_LOAD &&
 		    !module_read(p->new, seg->addr, p->image + seg->addr, seg->memsz))
-			return err_with(err_new(ERR_CORRUPT, "%s is truncated", p->new->path),
-					"corrupt-elf", p->new->path);
-	vec_for_each (seg, &p->subject->old->segments)
+			return err_with(
+				err_new(ERR_CORRUPT, "%s is truncated", p->new->path),
+				"corrupt-elf", p->new->path);
+	vec_for_each(seg, &p->subject->old->segments)
 		if (seg->type == PT_LOAD && !(seg->flags & PF_W))
 			TRY(mem_read(p->subject->process->pid,
-				     subject_base(p->subject) + seg->addr, p->live + seg->addr,
-				     seg->filesz));
+				     subject_base(p->subject) + seg->addr,
+				     p->live + seg->addr, seg->filesz));
 	return NULL;
 }
 
@@ -138,8 +142,10 @@ static struct err *plan_steps(struct plan *p, const struct plan_options *opt,
 	return NULL;
 }
 
-struct err *plan_make(struct subject *s, const char *new_path, const struct plan_options *opt,
-		      void (*progress)(void *arg, const char *text), void *arg, struct plan **ret)
+struct err *plan_make(struct subject *s, const char *new_path,
+		      const struct plan_options *opt,
+		      void (*progress)(void *arg, const char *text), void *arg,
+		      struct plan **ret)
 {
 	struct plan *p = calloc(1, sizeof(*p));
 

@@ -28,9 +28,9 @@ struct plan {
 	struct diff *diff;
 	struct layout layout; // of NEW in the process; layout.base is where the image will be
 	uint8_t *image;	      // NEW as it will be in memory, new->span bytes
-	uint8_t *live;	      // the read-only segments of OLD as they are in memory, old->span bytes
-	bool *home_moved;     // by index of diff->vars: its home is not where OLD has it
-	bool *refers_moved;   // by index of diff->old_funcs: the old body refers to such a variable
+	uint8_t *live; // the read-only segments of OLD as they are in memory, old->span bytes
+	bool *home_moved; // by index of diff->vars: its home is not where OLD has it
+	bool *refers_moved; // by index of diff->old_funcs: the old body refers to such a variable
 	VEC(struct patch) patches; // all but the frames and moved variables; entry jumps come last
 	VEC(struct ifunc_slot) ifuncs;
 	VEC(struct moved_var) moved;
@@ -48,7 +48,8 @@ struct plan_options {
 
 // Makes the plan, or refuses. `new_path` is opened here. With an error *ret has what there was of it (NULL
 // without memory), for the report; the caller frees it in any case.
-struct err *plan_make(struct subject *s, const char *new_path, const struct plan_options *opt,
+struct err *plan_make(struct subject *s, const char *new_path,
+		      const struct plan_options *opt,
 		      void (*progress)(void *arg, const char *text), void *arg,
 		      struct plan **ret) must_check;
 void plan_free(struct plan *p);
@@ -64,12 +65,13 @@ struct err *plan_ldso(struct plan *p) must_check;
 struct err *plan_entries(struct plan *p) must_check;
 
 // In the stop: the words that carry one moved variable over, as patches of the new image.
-struct err *merge_moved(struct plan *p, const struct moved_var *m, struct commit *c) must_check;
+struct err *merge_moved(struct plan *p, const struct moved_var *m, struct commit *c)
+	must_check;
 
 // A remark for the user.
 struct err *plan_note(struct plan *p, const char *fmt, ...) must_check printf_like(2, 3);
-struct err *plan_patch(struct plan *p, taddr_t addr, const void *old, const void *new, size_t len,
-		       const char *what) must_check;
+struct err *plan_patch(struct plan *p, taddr_t addr, const void *old, const void *new,
+		       size_t len, const char *what) must_check;
 
 // Run-time value of an address of NEW as data or code may hold it: canonical entry for the start of a
 // function, home for a variable, else the place in the new image. `is_end`: a pointer one past the end of

@@ -18,7 +18,8 @@ enum {
 	SEARCH_MAX = 32 << 20, // bytes that may be searched inside the stop
 };
 
-static const uint64_t pagemap_there = 3ull << 62; // present or swapped (kernel, pagemap.rst)
+static const uint64_t pagemap_there = 3ull
+				      << 62; // present or swapped (kernel, pagemap.rst)
 
 // True when the word at `at` is a relocated word of OLD's own data that points to [from, to): the merge of
 // initial data will point it to the new place.
@@ -26,7 +27,7 @@ static bool merged_word(const struct plan *p, taddr_t at, vaddr_t from, vaddr_t 
 {
 	const struct module *old = p->subject->old;
 
-	vec_for_each (r, &old->relocs) {
+	vec_for_each(r, &old->relocs) {
 		if (r->type != R_X86_64_RELATIVE && r->type != R_X86_64_64)
 			continue;
 		vaddr_t target = (r->name ? r->sym_addr : 0) + (uint64_t)r->addend;
@@ -50,7 +51,8 @@ struct search {
 static struct err *search_chunk(struct search *s, taddr_t at, size_t pages)
 {
 	uint64_t flags[CHUNK_PAGES];
-	ssize_t got = pread(s->pagemap, flags, pages * sizeof(*flags), (off_t)(at / PAGE * 8));
+	ssize_t got =
+		pread(s->pagemap, flags, pages * sizeof(*flags), (off_t)(at / PAGE * 8));
 
 	for (size_t k = 0; k < pages; k++) {
 		taddr_t page = at + k * PAGE;
@@ -89,10 +91,11 @@ static struct err *search(struct search *s)
 		return err_nomem();
 	s->pagemap = fd;
 	s->buf = buf;
-	vec_for_each (m, &s->p->subject->maps.v) {
+	vec_for_each(m, &s->p->subject->maps.v) {
 		if (!(m->prot & PROT_WRITE) || !strncmp(m->path, "/memfd:molt:", 12))
 			continue;
-		for (taddr_t at = m->start; at < m->end && !s->found; at += CHUNK_PAGES * PAGE) {
+		for (taddr_t at = m->start; at < m->end && !s->found;
+		     at += CHUNK_PAGES * PAGE) {
 			size_t pages = (m->end - at) / PAGE;
 
 			TRY(search_chunk(s, at, pages < CHUNK_PAGES ? pages : CHUNK_PAGES));
@@ -101,7 +104,8 @@ static struct err *search(struct search *s)
 	return NULL;
 }
 
-struct err *pointers_find(const struct plan *p, const struct var *v, taddr_t home, taddr_t *ret)
+struct err *pointers_find(const struct plan *p, const struct var *v, taddr_t home,
+			  taddr_t *ret)
 {
 	struct search s = {.p = p, .v = v, .home = home};
 
@@ -121,7 +125,7 @@ struct err *pointers_searchable(const struct plan *p, bool *ret)
 
 taddr_t pointers_in_registers(const struct plan *p, const struct var *v, taddr_t home)
 {
-	vec_for_each (t, &p->subject->process->threads) {
+	vec_for_each(t, &p->subject->process->threads) {
 		const unsigned long long *r = (const unsigned long long *)&t->regs;
 
 		for (size_t i = 0; i < sizeof(t->regs) / sizeof(*r); i++)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "diff/flow.h"
 #include "update/plan.h"
 
 static const struct {
@@ -10,19 +11,22 @@ static const struct {
 	const char *code;
 	const char *text; // object, detail
 } fact_refusals[] = {
-	{CHANGE_NEEDED_ADDED, "needed-added", "NEW needs the library %s, which OLD does not%s%s"},
+	{CHANGE_NEEDED_ADDED, "needed-added",
+	 "NEW needs the library %s, which OLD does not%s%s"},
 	{CHANGE_TLS, "tls-changed", "the layout of thread-local storage changed: %s%s%s"},
-	{CHANGE_CONSTRUCTOR, "constructor", "NEW has a constructor that would not run: %s%s%s"},
+	{CHANGE_CONSTRUCTOR, "constructor",
+	 "NEW has a constructor that would not run: %s%s%s"},
 	{CHANGE_COPY_RELOC, "copy-reloc",
 	 "NEW refers directly to the library variable %s, which OLD does not%s%s"},
-	{CHANGE_ICF, "icf", "functions that shared one address in OLD differ in NEW: %s%s%s"},
+	{CHANGE_ICF, "icf",
+	 "functions that shared one address in OLD differ in NEW: %s%s%s"},
 	{CHANGE_IFUNC, "ifunc", "the program's own IFUNC changed: %s%s%s"},
 };
 
 // A library that the process has anyway (another one needed it) is no new one.
 static bool is_loaded(const struct subject *s, const char *name)
 {
-	vec_for_each (l, &s->links.v) {
+	vec_for_each(l, &s->links.v) {
 		const char *base = strrchr(l->name, '/');
 
 		if (!strcmp(base ? base + 1 : l->name, name))
@@ -33,7 +37,7 @@ static bool is_loaded(const struct subject *s, const char *name)
 
 static struct err *check_facts(const struct plan *p)
 {
-	vec_for_each (f, &p->diff->facts) {
+	vec_for_each(f, &p->diff->facts) {
 		if (f->kind == CHANGE_NEEDED_ADDED && is_loaded(p->subject, f->object))
 			continue;
 		for (size_t i = 0; i < ARRAY_SIZE(fact_refusals); i++)
@@ -44,7 +48,8 @@ static struct err *check_facts(const struct plan *p)
 				snprintf(text, sizeof(text), fact_refusals[i].text,
 					 f->object ? f->object : "", f->detail ? ": " : "",
 					 f->detail ? f->detail : "");
-				return err_refuse(fact_refusals[i].code, f->object, "%s", text);
+				return err_refuse(fact_refusals[i].code, f->object, "%s",
+						  text);
 			}
 	}
 	return NULL;
@@ -79,9 +84,10 @@ static struct err *refuse_type(const struct type_change *c)
 
 	snprintf(object, sizeof(object), "%s%s%s", c->name, c->member ? "." : "",
 		 c->member ? c->member : "");
-	return err_refuse(type_code(c->verdict), object, "%s %s: %s%s%s%s", c->name,
-			  type_verdict_name(c->verdict), c->detail ? c->detail : "layout differs",
-			  c->via ? " (live through " : "", c->via ? c->via : "", c->via ? ")" : "");
+	return err_refuse(
+		type_code(c->verdict), object, "%s %s: %s%s%s%s", c->name,
+		type_verdict_name(c->verdict), c->detail ? c->detail : "layout differs",
+		c->via ? " (live through " : "", c->via ? c->via : "", c->via ? ")" : "");
 }
 
 static struct err *check_types(struct plan *p, const struct plan_options *opt)
@@ -89,11 +95,13 @@ static struct err *check_types(struct plan *p, const struct plan_options *opt)
 	const struct type_report *r = &p->diff->types;
 
 	if (!r->old_has_dwarf || !r->new_has_dwarf)
-		return err_refuse("no-debug-info", r->old_has_dwarf ? p->new->path : p->subject->old->path,
-				  "%s has no debug information, so the layout of its data cannot be "
+		return err_refuse("no-debug-info",
+				  r->old_has_dwarf ? p->new->path : p->subject->old->path,
+				  "%s has no debug information, so the layout of its "
+				  "data cannot be "
 				  "compared: give its debug file with --debug DIR",
 				  r->old_has_dwarf ? p->new->path : p->subject->old->path);
-	vec_for_each (c, &r->changes) {
+	vec_for_each(c, &r->changes) {
 		if (c->verdict == TYPE_HOLE) {
 			if (!opt->allow_holes && c->live)
 				return refuse_type(c);
@@ -101,7 +109,8 @@ static struct err *check_types(struct plan *p, const struct plan_options *opt)
 		} else if (type_change_refuses(c)) {
 			return refuse_type(c);
 		} else if (c->verdict == TYPE_RENAMED || c->verdict == TYPE_STACK_ONLY) {
-			TRY(plan_note(p, "%s %s: %s", c->name, type_verdict_name(c->verdict),
+			TRY(plan_note(p, "%s %s: %s", c->name,
+				      type_verdict_name(c->verdict),
 				      c->detail ? c->detail : ""));
 		}
 	}
@@ -112,8 +121,9 @@ static struct err *check_types(struct plan *p, const struct plan_options *opt)
 // its pieces mean stands in the code, and they have no type. Only code that did not change reads them right.
 static bool is_piece(const struct var *v)
 {
-	return v->local && region_writable(v->region) && !v->type_die && strchr(v->name, '.') &&
-	       !v->linker && !(v->file && strstr(v->file, "crtstuff"));
+	return v->local && region_writable(v->region) && !v->type_die &&
+	       strchr(v->name, '.') && !v->linker &&
+	       !(v->file && strstr(v->file, "crtstuff"));
 }
 
 static struct err *check_piece(const struct diff *d, const struct var *v)
@@ -123,12 +133,14 @@ static struct err *check_piece(const struct diff *d, const struct var *v)
 
 		if (fp && fp->verdict == FUNC_SAME)
 			continue;
-		vec_for_each (in, &d->new_funcs.v[i].body.insns)
+		vec_for_each(in, &d->new_funcs.v[i].body.insns)
 			if (in->ref != REF_NONE && in->target >= v->addr &&
 			    in->target < v->addr + v->size)
 				return err_refuse("var-type", v->name,
-						  "the compiler has taken the variable %s apart, and "
-						  "%s, which uses it, changed: what it holds cannot "
+						  "the compiler has taken the variable "
+						  "%s apart, and "
+						  "%s, which uses it, changed: what it "
+						  "holds cannot "
 						  "be compared",
 						  v->name, d->new_funcs.v[i].name);
 	}
@@ -137,16 +149,19 @@ static struct err *check_piece(const struct diff *d, const struct var *v)
 
 static struct err *check_variables(const struct diff *d)
 {
-	vec_for_each (vp, &d->vars) {
+	vec_for_each(vp, &d->vars) {
 		if (vp->old == NO_TWIN || vp->new == NO_TWIN)
 			continue;
-		const struct var *old = &d->old_vars.v[vp->old], *new = &d->new_vars.v[vp->new];
+		const struct var *old = &d->old_vars.v[vp->old],
+				 *new = &d->new_vars.v[vp->new];
 
 		if (vp->type_changed_meaning && region_writable(old->region))
 			return err_refuse("var-type", new->name,
-					  "variable %s has another type: %s became %s, so its value "
+					  "variable %s has another type: %s became %s, "
+					  "so its value "
 					  "may mean something else",
-					  new->name, old->type_name ? old->type_name : "unknown",
+					  new->name,
+					  old->type_name ? old->type_name : "unknown",
 					  new->type_name ? new->type_name : "unknown");
 		if (is_piece(new))
 			TRY(check_piece(d, new));
@@ -156,7 +171,7 @@ static struct err *check_variables(const struct diff *d)
 
 static struct err *check_name(const struct plan *p, const char *option, const char *name)
 {
-	vec_for_each (f, &p->diff->old_funcs)
+	vec_for_each(f, &p->diff->old_funcs)
 		if (!strcmp(f->name, name))
 			return NULL;
 	return err_with(err_new(ERR_USAGE, "%s: %s has no function %s", option,
@@ -164,24 +179,49 @@ static struct err *check_name(const struct plan *p, const char *option, const ch
 			"no-such-function", name);
 }
 
+// Every function of that name must be fit to go on in its old body.
+static struct err *check_keep_old(const struct plan *p, const char *name)
+{
+	TRY(check_name(p, "--keep-old", name));
+	if (subject_unwinds(p->subject))
+		return err_refuse(
+			"keep-old-unsafe", name,
+			"%s cannot go on in its old body: the program may throw C++ "
+			"exceptions, and they are not found through old code",
+			name);
+	for (uint32_t i = 0; i < p->diff->old_funcs.n; i++) {
+		bool fine;
+		char why[256];
+
+		if (strcmp(p->diff->old_funcs.v[i].name, name))
+			continue;
+		TRY(frame_keepable(p->diff, i, &fine, why, sizeof(why)));
+		if (!fine)
+			return err_refuse("keep-old-unsafe", name,
+					  "%s cannot go on in its old body: %s", name,
+					  why);
+	}
+	return NULL;
+}
+
 // The functions named by the user must be functions of OLD.
 static struct err *check_names(const struct plan *p, const struct plan_options *opt)
 {
 	for (size_t i = 0; i < opt->n_keep_old; i++)
-		TRY(check_name(p, "--keep-old", opt->keep_old[i]));
-	if (opt->n_keep_old && subject_unwinds(p->subject))
-		return err_refuse("keep-old-unsafe", opt->keep_old[0],
-				  "%s cannot go on in its old body: the program may throw C++ "
-				  "exceptions, and they are not found through old code",
-				  opt->keep_old[0]);
+		TRY(check_keep_old(p, opt->keep_old[i]));
 	return opt->at ? check_name(p, "--at", opt->at) : NULL;
 }
 
 // Start-up code that every program has, and main: no sign of kinship.
 static bool is_common(const char *name)
 {
-	static const char *const names[] = {"_start", "_init", "_fini", "main", "frame_dummy",
-					    "deregister_tm_clones", "register_tm_clones",
+	static const char *const names[] = {"_start",
+					    "_init",
+					    "_fini",
+					    "main",
+					    "frame_dummy",
+					    "deregister_tm_clones",
+					    "register_tm_clones",
 					    "__do_global_dtors_aux"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -203,18 +243,20 @@ static struct err *check_kinship(const struct plan *p)
 		paired += fp && fp->new != NO_TWIN;
 	}
 	if (own && paired < (own + 2) / 3)
-		return err_refuse("not-the-program", p->new->path,
-				  "%s has only %zu of the %zu functions of %s: it is another program",
-				  p->new->path, paired, own, p->subject->old->path);
+		return err_refuse(
+			"not-the-program",
+			p->new->path, "%s has only %zu of the %zu functions of %s: it is another program",
+			p->new->path, paired, own, p->subject->old->path);
 	return NULL;
 }
 
 struct err *preflight(struct plan *p, const struct plan_options *opt)
 {
 	if (p->diff->by_shape)
-		return err_refuse("stripped", p->new->path,
-				  "functions cannot be named for certain: give the separate debug "
-				  "files with --debug DIR");
+		return err_refuse(
+			"stripped", p->new->path,
+			"functions cannot be named for certain: give the separate debug "
+			"files with --debug DIR");
 	TRY(check_kinship(p));
 	TRY(check_names(p, opt));
 	TRY(check_facts(p));

@@ -23,15 +23,17 @@ static struct err *look(struct quiesce *q, pid_t tid, struct plan *p, size_t *un
 	TRY(judge_stack(j, tid, "", &f, &v));
 	if (!complete)
 		++*unknown;
-	vec_for_each (o, &v.obstacles) {
+	vec_for_each(o, &v.obstacles) {
 		_cleanup_free_ char *text = obstacle_text(o);
 
-		TRY(plan_note(p, "an update now would have to wait: %s", text ? text : o->reason));
+		TRY(plan_note(p, "an update now would have to wait: %s",
+			      text ? text : o->reason));
 	}
 	return NULL;
 }
 
-struct err *preview_threads(struct plan *p, const struct quiesce_options *opt, size_t *threads)
+struct err *preview_threads(struct plan *p, const struct quiesce_options *opt,
+			    size_t *threads)
 {
 	_cleanup_(quiesce_freep) struct quiesce *q = NULL;
 	_cleanup_free_ pid_t *tids = NULL;
@@ -39,13 +41,16 @@ struct err *preview_threads(struct plan *p, const struct quiesce_options *opt, s
 	int r = os_proc_tasks(p->subject->process->pid, &tids, threads);
 
 	if (r < 0)
-		return err_sys(r, "cannot list the threads of process %d", p->subject->process->pid);
+		return err_sys(r, "cannot list the threads of process %d",
+			       p->subject->process->pid);
 	TRY(quiesce_create(p, NULL, opt, &q));
 	for (size_t i = 0; i < *threads; i++)
 		TRY(look(q, tids[i], p, &unknown));
 	if (unknown)
-		TRY(plan_note(p, "%zu of %zu threads could not be looked at to the end without "
-			      "stopping them",
-			      unknown, *threads));
+		TRY(plan_note(
+			p,
+			"%zu of %zu threads could not be looked at to the end without "
+			"stopping them",
+			unknown, *threads));
 	return NULL;
 }

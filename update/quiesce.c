@@ -13,9 +13,9 @@
 
 enum {
 	GATES_MAX = 1024,
-	STOP_TIMEOUT_MS = 2000,	 // to get all threads stopped
-	GATE_ROUND_MS = 300,	 // look again even if no gate was reached: threads come and go
-	FIRST_PAUSE_MS = 1,	 // where gates cannot be used: pauses double from here
+	STOP_TIMEOUT_MS = 2000, // to get all threads stopped
+	GATE_ROUND_MS = 300, // look again even if no gate was reached: threads come and go
+	FIRST_PAUSE_MS = 1,  // where gates cannot be used: pauses double from here
 	LAST_PAUSE_MS = 64,
 };
 
@@ -49,7 +49,7 @@ void quiesce_free(struct quiesce *q)
 	judge_deinit(&q->judge);
 	frames_deinit(&q->frames);
 	unwinder_free(q->unwinder);
-	vec_for_each (m, &q->old_modules)
+	vec_for_each(m, &q->old_modules)
 		module_close(*m);
 	vec_free(&q->old_modules);
 	vec_free(&q->loaded);
@@ -77,7 +77,7 @@ static struct err *add_image(struct quiesce *q, const struct record_image *im,
 {
 	struct loaded_module lm = {.file = file, .base = im->base, .start = UINT64_MAX};
 
-	vec_for_each (seg, &file->segments) {
+	vec_for_each(seg, &file->segments) {
 		if (seg->type != PT_LOAD || !(seg->flags & PF_X))
 			continue;
 		if (im->base + seg->addr < lm.start)
@@ -125,7 +125,9 @@ static struct err *quiesce_init(struct quiesce *q)
 	struct subject *s = q->p->subject;
 
 	TRY(unwinder_create(q->process, &s->maps, &q->unwinder));
-	q->judge = (struct judge){.p = q->p, .u = q->unwinder, .keep_old = q->opt.keep_old,
+	q->judge = (struct judge){.p = q->p,
+				  .u = q->unwinder,
+				  .keep_old = q->opt.keep_old,
 				  .n_keep_old = q->opt.n_keep_old};
 	unwinder_set_translate(q->unwinder, real_address, q);
 	q->exceptions = subject_unwinds(s);
@@ -133,8 +135,8 @@ static struct err *quiesce_init(struct quiesce *q)
 	return add_images(q);
 }
 
-struct err *quiesce_create(struct plan *p, struct helper *h, const struct quiesce_options *opt,
-			   struct quiesce **ret)
+struct err *quiesce_create(struct plan *p, struct helper *h,
+			   const struct quiesce_options *opt, struct quiesce **ret)
 {
 	struct quiesce *q = calloc(1, sizeof(*q));
 
@@ -173,7 +175,8 @@ static struct err *judge_thread(struct quiesce *q, const struct thread *t)
 	taddr_t slot;
 
 	TRY(unwind_thread(q->unwinder, &t->regs, &q->frames));
-	if (q->opt.at && !q->at_reached && stack_has(&q->judge, &q->frames, q->opt.at, &slot))
+	if (q->opt.at && !q->at_reached &&
+	    stack_has(&q->judge, &q->frames, q->opt.at, &slot))
 		q->at_seen = true;
 	return judge_stack(&q->judge, t->tid, t->comm, &q->frames, &q->verdicts);
 }
@@ -185,7 +188,9 @@ struct err *quiesce_rehearse(struct quiesce *q)
 		struct thread *t = &q->process->threads.v[i];
 		struct err *e = thread_stop(q->process, t, after_ms(STOP_TIMEOUT_MS));
 
-		if (e || t->state != THREAD_STOPPED) { // ended meanwhile, or busy: the stop will tell
+		if (e ||
+		    t->state !=
+			    THREAD_STOPPED) { // ended meanwhile, or busy: the stop will tell
 			err_free(e);
 			continue;
 		}
@@ -205,9 +210,10 @@ struct err *quiesce_rehearse(struct quiesce *q)
 // Adds the moves to the commit: return addresses as patches, program counters as registers.
 static struct err *add_moves(struct quiesce *q, struct commit *c)
 {
-	vec_for_each (m, &q->verdicts.moves) {
+	vec_for_each(m, &q->verdicts.moves) {
 		if (m->slot) {
-			struct patch patch = {.addr = m->slot, .len = 8, .what = "return address"};
+			struct patch patch = {
+				.addr = m->slot, .len = 8, .what = "return address"};
 
 			memcpy(patch.old_bytes, &m->from, 8);
 			memcpy(patch.new_bytes, &m->to, 8);
@@ -229,7 +235,7 @@ static struct err *judge_all(struct quiesce *q, bool *ready)
 {
 	verdicts_reset(&q->verdicts);
 	q->at_seen = false;
-	vec_for_each (t, &q->process->threads)
+	vec_for_each(t, &q->process->threads)
 		if (t->state == THREAD_STOPPED)
 			TRY(judge_thread(q, t));
 	*ready = !q->verdicts.obstacles.n && (!q->opt.at || q->at_reached);
@@ -241,7 +247,7 @@ static struct err *plant(struct quiesce *q, size_t *planted)
 	*planted = 0;
 	if (q->exceptions || !q->gates)
 		return NULL;
-	vec_for_each (o, &q->verdicts.obstacles) {
+	vec_for_each(o, &q->verdicts.obstacles) {
 		if (!o->gate_slot || o->unjudged)
 			continue;
 		TRY(gates_plant(q->gates, o->tid, o->gate_slot));
@@ -249,7 +255,7 @@ static struct err *plant(struct quiesce *q, size_t *planted)
 	}
 	if (!q->opt.at || q->at_reached || !q->at_seen)
 		return NULL;
-	vec_for_each (t, &q->process->threads) {
+	vec_for_each(t, &q->process->threads) {
 		taddr_t slot;
 
 		if (t->state != THREAD_STOPPED)
@@ -265,7 +271,7 @@ static struct err *plant(struct quiesce *q, size_t *planted)
 
 static bool only_unjudged(const struct quiesce *q)
 {
-	vec_for_each (o, &q->verdicts.obstacles)
+	vec_for_each(o, &q->verdicts.obstacles)
 		if (!o->unjudged)
 			return false;
 	return q->verdicts.obstacles.n > 0;
@@ -282,8 +288,9 @@ static struct err *not_quiescent(struct quiesce *q)
 	char object[32];
 
 	snprintf(object, sizeof(object), "thread %d", o->tid);
-	return err_with(err_new(ERR_BUSY, "not quiescent in time: %s", text ? text : o->reason),
-			"not-quiescent", object);
+	return err_with(
+		err_new(ERR_BUSY, "not quiescent in time: %s", text ? text : o->reason),
+		"not-quiescent", object);
 }
 
 // Runs on until a gate is reached or it is time to look again.
@@ -317,8 +324,8 @@ static struct err *pause_for(struct quiesce *q, uint64_t deadline, size_t plante
 }
 
 // One attempt. *ready: frozen, and all moves are on the commit. Otherwise the process runs again.
-static struct err *attempt(struct quiesce *q, struct commit *c, uint64_t deadline, uint64_t *first_stop,
-			   bool *ready, size_t *planted)
+static struct err *attempt(struct quiesce *q, struct commit *c, uint64_t deadline,
+			   uint64_t *first_stop, bool *ready, size_t *planted)
 {
 	size_t mark = commit_mark(c);
 
@@ -344,7 +351,8 @@ static struct err *attempt(struct quiesce *q, struct commit *c, uint64_t deadlin
 	return e ? e : thawed;
 }
 
-struct err *quiesce_freeze(struct quiesce *q, struct commit *c, uint64_t deadline, uint64_t *first_stop)
+struct err *quiesce_freeze(struct quiesce *q, struct commit *c, uint64_t deadline,
+			   uint64_t *first_stop)
 {
 	for (;;) {
 		bool ready = false;
@@ -353,8 +361,8 @@ struct err *quiesce_freeze(struct quiesce *q, struct commit *c, uint64_t deadlin
 		TRY(attempt(q, c, deadline, first_stop, &ready, &planted));
 		if (ready)
 			return NULL;
-		if (!q->gates && !q->exceptions && (q->verdicts.obstacles.n || q->opt.at) &&
-		    !only_unjudged(q)) {
+		if (!q->gates && !q->exceptions &&
+		    (q->verdicts.obstacles.n || q->opt.at) && !only_unjudged(q)) {
 			TRY(gates_create(q->process, q->helper, subject_base(q->p->subject),
 					 GATES_MAX, &q->gates));
 		}

@@ -25,8 +25,9 @@ struct quiesce_times {
 
 struct quiesce; // judgements made so far, gates, the unwinder
 
-struct err *quiesce_create(struct plan *p, struct helper *h, const struct quiesce_options *opt,
-			   struct quiesce **ret) must_check;
+struct err *quiesce_create(struct plan *p, struct helper *h,
+			   const struct quiesce_options *opt, struct quiesce **ret)
+	must_check;
 void quiesce_free(struct quiesce *q);
 void quiesce_freep(struct quiesce **q);
 

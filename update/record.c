@@ -40,7 +40,7 @@ const size_t record_state_offset = offsetof(struct packed_header, state);
 
 void record_deinit(struct record *r)
 {
-	vec_for_each (it, &r->images) {
+	vec_for_each(it, &r->images) {
 		free(it->path);
 		free(it->build_id);
 	}
@@ -79,7 +79,7 @@ struct err *record_pack(const struct record *r, void **ret, size_t *size)
 		.n_aliases = r->layout.aliases.n,
 	};
 	memcpy(h.magic, record_magic, sizeof(h.magic));
-	vec_for_each (im, &r->images)
+	vec_for_each(im, &r->images)
 		h.strings_size += strlen(im->path) + strlen(im->build_id) + 2;
 	size_t images = r->images.n * sizeof(struct packed_image);
 	size_t homes = r->layout.homes.n * sizeof(struct home);
@@ -94,9 +94,11 @@ struct err *record_pack(const struct record *r, void **ret, size_t *size)
 	uint8_t *p = block + sizeof(h);
 	char *strings = (char *)(p + images + homes + canon + alias);
 	uint32_t at = 0;
-	vec_for_each (im, &r->images) {
-		struct packed_image pi = {.generation = im->generation, .base = im->base,
-					  .span = im->span, .time = im->time};
+	vec_for_each(im, &r->images) {
+		struct packed_image pi = {.generation = im->generation,
+					  .base = im->base,
+					  .span = im->span,
+					  .time = im->time};
 
 		pi.path = at;
 		strcpy(strings + at, im->path);
@@ -125,8 +127,8 @@ static struct err *corrupt(const char *what)
 			"record-corrupt", what);
 }
 
-static struct err *copy_list(void **v, size_t *n, size_t *cap, const uint8_t **p, uint64_t count,
-			     size_t elem)
+static struct err *copy_list(void **v, size_t *n, size_t *cap, const uint8_t **p,
+			     uint64_t count, size_t elem)
 {
 	if (!vec_reserve_(v, 0, cap, elem, count))
 		return err_nomem();
@@ -146,11 +148,14 @@ static struct err *unpack_images(const struct packed_header *h, const uint8_t **
 		memcpy(&pi, *p, sizeof(pi));
 		if (pi.path >= h->strings_size || pi.build_id >= h->strings_size)
 			return corrupt("string offset");
-		struct record_image im = {.generation = pi.generation, .base = pi.base,
-					  .span = pi.span, .time = pi.time};
+		struct record_image im = {.generation = pi.generation,
+					  .base = pi.base,
+					  .span = pi.span,
+					  .time = pi.time};
 		im.path = strdup(strings + pi.path);
 		im.build_id = strdup(strings + pi.build_id);
-		struct err *e = im.path && im.build_id ? vec_push(&ret->images, im) : err_nomem();
+		struct err *e =
+			im.path && im.build_id ? vec_push(&ret->images, im) : err_nomem();
 		if (e) {
 			free(im.path);
 			free(im.build_id);
@@ -188,10 +193,11 @@ struct err *record_unpack(const void *block, size_t size, struct record *ret,
 	if (memcmp(h.magic, record_magic, sizeof(h.magic)))
 		return corrupt("magic");
 	if (h.version != RECORD_VERSION)
-		return err_with(err_new(ERR_UNSUPPORTED,
-					"generation record has version %u, this molt knows %d",
-					h.version, RECORD_VERSION),
-				"record-version", NULL);
+		return err_with(
+			err_new(ERR_UNSUPPORTED,
+				"generation record has version %u, this molt knows %d",
+				h.version, RECORD_VERSION),
+			"record-version", NULL);
 	if (!sizes_fit(&h, size) || !h.n_images || !h.strings_size)
 		return corrupt("sizes");
 	if (checksum(&h, p) != h.checksum)
@@ -209,12 +215,12 @@ struct err *record_unpack(const void *block, size_t size, struct record *ret,
 		      sizeof(struct home)));
 	TRY(copy_list((void **)&l->canonicals.v, &l->canonicals.n, &l->canonicals.cap, &p,
 		      h.n_canonicals, sizeof(struct canonical)));
-	return copy_list((void **)&l->aliases.v, &l->aliases.n, &l->aliases.cap, &p, h.n_aliases,
-			 sizeof(struct entry_alias));
+	return copy_list((void **)&l->aliases.v, &l->aliases.n, &l->aliases.cap, &p,
+			 h.n_aliases, sizeof(struct entry_alias));
 }
 
-struct err *record_find(pid_t pid, const struct maps *maps, struct record *ret, taddr_t *addr,
-			uint64_t *len, bool *found)
+struct err *record_find(pid_t pid, const struct maps *maps, struct record *ret,
+			taddr_t *addr, uint64_t *len, bool *found)
 {
 	*found = false;
 	for (const struct mapping *m = maps->v.v; m < maps->v.v + maps->v.n; m++) {
@@ -225,8 +231,8 @@ struct err *record_find(pid_t pid, const struct maps *maps, struct record *ret, 
 		if (strncmp(m->path, "/memfd:" RECORD_NAME, strlen("/memfd:" RECORD_NAME)))
 			continue;
 		// A page of it that was made writable for a while is a mapping of its own.
-		while (m + 1 < maps->v.v + maps->v.n && m[1].start == m->end && m[1].ino == m->ino &&
-		       m[1].dev == m->dev)
+		while (m + 1 < maps->v.v + maps->v.n && m[1].start == m->end &&
+		       m[1].ino == m->ino && m[1].dev == m->dev)
 			m++;
 		uint64_t size = m->end - start;
 		if (size > RECORD_MAX)

@@ -27,8 +27,8 @@ struct record_image { // a program that is or was mapped
 struct record {
 	uint32_t generation;
 	VEC(struct record_image) images; // ascending by generation; the last one is live
-	uint64_t text_hash;		 // of the live image's executable segments as molt wrote them
-	struct layout layout;		 // of the live image
+	uint64_t text_hash; // of the live image's executable segments as molt wrote them
+	struct layout layout; // of the live image
 };
 
 void record_deinit(struct record *r);
@@ -43,5 +43,5 @@ struct err *record_unpack(const void *block, size_t size, struct record *ret,
 			  enum record_state *state) must_check;
 
 // Finds the live record of a process; *found false when it was never updated. *addr, *len: its mapping.
-struct err *record_find(pid_t pid, const struct maps *maps, struct record *ret, taddr_t *addr,
-			uint64_t *len, bool *found) must_check;
+struct err *record_find(pid_t pid, const struct maps *maps, struct record *ret,
+			taddr_t *addr, uint64_t *len, bool *found) must_check;

@@ -51,7 +51,8 @@ static bool var_at_home(const struct plan *p, uint32_t new_var)
 
 static bool is_pair(const struct plan *p, uint32_t old_var, uint32_t new_var)
 {
-	const struct var_pair *vp = new_var == NO_TWIN ? NULL : diff_var_of_new(p->diff, new_var);
+	const struct var_pair *vp =
+		new_var == NO_TWIN ? NULL : diff_var_of_new(p->diff, new_var);
 
 	return vp && old_var != NO_TWIN && vp->old == old_var;
 }
@@ -105,8 +106,8 @@ static struct err *refuse_site(const struct site *s, const char *code, const cha
 
 	snprintf(object, sizeof(object), "%s", s->f->name);
 	dwarf_line(s->p->new, s->i->addr, &pos);
-	return err_refuse(code, object, "%s+0x%lx%s%s%.0d: reference to 0x%lx %s", s->f->name,
-			  s->i->addr - s->f->addr, pos.file ? " in " : "",
+	return err_refuse(code, object, "%s+0x%lx%s%s%.0d: reference to 0x%lx %s",
+			  s->f->name, s->i->addr - s->f->addr, pos.file ? " in " : "",
 			  pos.file ? pos.file : "", pos.line, s->i->target, why);
 }
 
@@ -132,7 +133,7 @@ static bool twin_moved(const struct site *s)
 static bool is_copied(const struct site *s, uint32_t var)
 {
 	if (var != NO_TWIN)
-		vec_for_each (c, &s->copies->v)
+		vec_for_each(c, &s->copies->v)
 			if (*c == var)
 				return true;
 	return false;
@@ -151,9 +152,10 @@ static struct err *settle_boundary(const struct site *s, const struct readings *
 
 	for (size_t k = 0; k < r->n; k++)
 		if (r->fixed[k])
-			return refuse_site(s, "ambiguous-ref",
-					   "is the end of one variable and the start of another, "
-					   "which are no neighbours any more");
+			return refuse_site(
+				s, "ambiguous-ref",
+				"is the end of one variable and the start of another, "
+				"which are no neighbours any more");
 	TRY(copy_var(s, vr.inside));
 	return copy_var(s, vr.end_of);
 }
@@ -164,13 +166,15 @@ static bool boundary_target(const struct site *s, taddr_t *ret)
 {
 	static const char *const funcs[] = {"deregister_tm_clones", "register_tm_clones",
 					    "__do_global_dtors_aux"};
-	static const char *const names[] = {"__TMC_END__", "__bss_start", "_edata", "_end"};
+	static const char *const names[] = {"__TMC_END__", "__bss_start", "_edata",
+					    "_end"};
 	bool start_up = false;
 
 	for (size_t i = 0; i < ARRAY_SIZE(funcs); i++)
 		start_up |= !strcmp(s->f->name, funcs[i]);
 	for (size_t i = 0; start_up && i < ARRAY_SIZE(names); i++) {
-		const struct symbol *old = module_symbol_named(s->p->subject->old, names[i]);
+		const struct symbol *old =
+			module_symbol_named(s->p->subject->old, names[i]);
 		const struct symbol *new = module_symbol_named(s->p->new, names[i]);
 
 		if (!old || !new || new->addr != s->i->target)
@@ -222,9 +226,10 @@ static struct err *resolve_data(const struct site *s, taddr_t *ret)
 		return NULL;
 	read_site(s, &r);
 	if (!r.n)
-		return refuse_site(s, "unnamed-data",
-				   "leads to writable data without a symbol, and no instruction of "
-				   "the running program tells where that is");
+		return refuse_site(
+			s, "unnamed-data",
+			"leads to writable data without a symbol, and no instruction of "
+			"the running program tells where that is");
 	if (r.n == 1)
 		*ret = r.v[0];
 	return NULL; // several readings: the first pass made the new copies serve
@@ -253,7 +258,8 @@ static struct err *patch_site(const struct site *s, taddr_t to)
 		return refuse_site(s, "no-room", "is more than 2 GB from the new image");
 	if (to != p->layout.base + s->i->target) {
 		if (s->i->disp_size != 4)
-			return refuse_site(s, "unnamed-data", "has no 32-bit displacement");
+			return refuse_site(s, "unnamed-data",
+					   "has no 32-bit displacement");
 		memcpy(p->image + s->i->addr + s->i->disp_off, &disp32, sizeof(disp32));
 	}
 	return NULL;
@@ -291,8 +297,11 @@ static struct err *each_site(struct plan *p, uint32_t new_func, struct copies *c
 		fp && fp->old != NO_TWIN ? &p->diff->old_funcs.v[fp->old] : NULL;
 
 	for (size_t k = 0; k < f->body.insns.n; k++) {
-		struct site s = {.p = p, .f = f, .i = &f->body.insns.v[k],
-				 .copies = copies, .changed = !old || fp->verdict != FUNC_SAME};
+		struct site s = {.p = p,
+				 .f = f,
+				 .i = &f->body.insns.v[k],
+				 .copies = copies,
+				 .changed = !old || fp->verdict != FUNC_SAME};
 
 		if (s.i->ref == REF_NONE)
 			continue;
@@ -310,7 +319,8 @@ static struct err *relink_function(struct plan *p, uint32_t new_func)
 
 	if (f->body.undecodable)
 		return err_refuse("undecodable", f->name,
-				  "function %s of NEW has bytes that are no instructions", f->name);
+				  "function %s of NEW has bytes that are no instructions",
+				  f->name);
 	struct err *e = each_site(p, new_func, &copies, scan_site);
 	if (!e)
 		e = each_site(p, new_func, &copies, relink_site);

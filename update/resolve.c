@@ -27,12 +27,13 @@ bool slot_is_lazy(const struct plan *p, const struct reloc *old)
 }
 
 // A bound slot of OLD for the same symbol; *found false when there is none.
-static struct err *from_old_slot(const struct plan *p, const struct reloc *r, taddr_t *ret,
-				 bool *found)
+static struct err *from_old_slot(const struct plan *p, const struct reloc *r,
+				 taddr_t *ret, bool *found)
 {
 	*found = false;
-	vec_for_each (old, &p->subject->old->relocs) {
-		bool slot = old->type == R_X86_64_GLOB_DAT || old->type == R_X86_64_JUMP_SLOT;
+	vec_for_each(old, &p->subject->old->relocs) {
+		bool slot =
+			old->type == R_X86_64_GLOB_DAT || old->type == R_X86_64_JUMP_SLOT;
 
 		// The libraries use the program's copy of such a variable for ever.
 		if (old->type == R_X86_64_COPY && same_name(old->name, r->name)) {
@@ -52,7 +53,7 @@ static struct err *from_old_slot(const struct plan *p, const struct reloc *r, ta
 
 static bool is_weak(const struct module *m, const char *name)
 {
-	vec_for_each (sym, &m->dynsyms)
+	vec_for_each(sym, &m->dynsyms)
 		if (sym->name && !strcmp(sym->name, name))
 			return sym->bind == STB_WEAK;
 	return false;
@@ -65,7 +66,8 @@ struct err *resolve_external(const struct plan *p, const struct reloc *r, taddr_
 	TRY(from_old_slot(p, r, ret, found));
 	if (*found)
 		return NULL;
-	TRY(link_lookup(&p->subject->links, r->name, r->version, true, ret, is_ifunc, found));
+	TRY(link_lookup(&p->subject->links, r->name, r->version, true, ret, is_ifunc,
+			found));
 	if (*found)
 		return NULL;
 	*ret = 0;
@@ -73,7 +75,8 @@ struct err *resolve_external(const struct plan *p, const struct reloc *r, taddr_
 		*found = true;
 		return NULL;
 	}
-	return err_refuse("symbol-missing", r->name,
-			  "NEW needs the symbol %s%s%s, which no loaded library of the process has",
-			  r->name, r->version ? "@" : "", r->version ? r->version : "");
+	return err_refuse(
+		"symbol-missing", r->name,
+		"NEW needs the symbol %s%s%s, which no loaded library of the process has",
+		r->name, r->version ? "@" : "", r->version ? r->version : "");
 }

@@ -32,7 +32,7 @@ struct err *subject_read(const struct subject *s, vaddr_t addr, void *buf, size_
 
 bool subject_unwinds(const struct subject *s)
 {
-	vec_for_each (l, &s->links.v)
+	vec_for_each(l, &s->links.v)
 		if (strstr(l->name, "libstdc++") || strstr(l->name, "libc++abi"))
 			return true;
 	return false;
@@ -41,18 +41,20 @@ bool subject_unwinds(const struct subject *s)
 struct err *subject_check_program(const struct module *m, const char *role)
 {
 	if (!m->has_dynamic || (!m->has_interp && !m->needed.n))
-		return err_refuse("static-exe", m->path, "%s program %s is statically linked", role,
-				  m->path);
+		return err_refuse("static-exe", m->path,
+				  "%s program %s is statically linked", role, m->path);
 	if (m->type == ET_EXEC || !m->pie)
-		return err_refuse("non-pie", m->path,
-				  "%s program %s is not position independent: build it with "
-				  "-fPIE -pie",
-				  role, m->path);
+		return err_refuse(
+			"non-pie", m->path,
+			"%s program %s is not position independent: build it with "
+			"-fPIE -pie",
+			role, m->path);
 	if (module_stripped(m))
-		return err_refuse("stripped", m->path,
-				  "%s program %s has no symbols: give its separate debug file "
-				  "with --debug DIR",
-				  role, m->path);
+		return err_refuse(
+			"stripped", m->path,
+			"%s program %s has no symbols: give its separate debug file "
+			"with --debug DIR",
+			role, m->path);
 	return NULL;
 }
 
@@ -80,12 +82,12 @@ static struct err *find_base(struct subject *s, taddr_t *ret)
 	snprintf(link, sizeof(link), "/proc/%d/exe", s->process->pid);
 	if (stat(link, &st))
 		return err_sys(errno, "cannot look at %s", link);
-	vec_for_each (seg, &s->old->segments) {
+	vec_for_each(seg, &s->old->segments) {
 		if (seg->type != PT_LOAD)
 			continue;
 		uint64_t off = seg->offset & ~(uint64_t)(PAGE - 1);
 
-		vec_for_each (m, &s->maps.v) {
+		vec_for_each(m, &s->maps.v) {
 			if (m->ino != st.st_ino || m->offset != off)
 				continue;
 			*ret = m->start - (seg->addr & ~(uint64_t)(PAGE - 1));
@@ -103,17 +105,18 @@ static struct err *text_differs(const struct subject *s, taddr_t addr)
 	const struct symbol *sym =
 		module_symbol_at(s->old, addr - subject_base(s), 1u << STT_FUNC);
 
-	return err_refuse("text-changed", sym ? sym->name : NULL,
-			  "the running text of %s differs from %s at 0x%lx%s%s: a debugger's "
-			  "breakpoint, another live patch, or not the file it was started from",
-			  s->process->comm, s->old->path, addr, sym ? " in " : "",
-			  sym ? sym->name : "");
+	return err_refuse(
+		"text-changed", sym ? sym->name : NULL,
+		"the running text of %s differs from %s at 0x%lx%s%s: a debugger's "
+		"breakpoint, another live patch, or not the file it was started from",
+		s->process->comm, s->old->path, addr, sym ? " in " : "",
+		sym ? sym->name : "");
 }
 
 // Generation 0: read-only segments must be the file's, byte by byte.
 static struct err *check_text_of_file(const struct subject *s)
 {
-	vec_for_each (seg, &s->old->segments) {
+	vec_for_each(seg, &s->old->segments) {
 		if (seg->type != PT_LOAD || (seg->flags & PF_W) || !seg->filesz)
 			continue;
 		_cleanup_free_ uint8_t *live = malloc(seg->filesz);
@@ -121,9 +124,11 @@ static struct err *check_text_of_file(const struct subject *s)
 		if (!live)
 			return err_nomem();
 		if (!file)
-			return err_with(err_new(ERR_CORRUPT, "%s is truncated", s->old->path),
-					"corrupt-elf", s->old->path);
-		TRY(mem_read(s->process->pid, subject_base(s) + seg->addr, live, seg->filesz));
+			return err_with(
+				err_new(ERR_CORRUPT, "%s is truncated", s->old->path),
+				"corrupt-elf", s->old->path);
+		TRY(mem_read(s->process->pid, subject_base(s) + seg->addr, live,
+			     seg->filesz));
 		for (uint64_t i = 0; i < seg->filesz; i++)
 			if (live[i] != file[i])
 				return text_differs(s, subject_base(s) + seg->addr + i);
@@ -150,7 +155,7 @@ uint64_t image_text_hash(const struct module *m, const uint8_t *buf, uint64_t sp
 {
 	uint64_t h = fnv_start;
 
-	vec_for_each (seg, &m->segments) {
+	vec_for_each(seg, &m->segments) {
 		if (seg->type != PT_LOAD || !(seg->flags & PF_X))
 			continue;
 		for (uint64_t i = seg->addr; i < seg->addr + seg->filesz && i < span; i++)
@@ -166,7 +171,7 @@ static struct err *check_text_of_record(const struct subject *s)
 
 	if (!live)
 		return err_nomem();
-	vec_for_each (seg, &s->old->segments)
+	vec_for_each(seg, &s->old->segments)
 		if (seg->type == PT_LOAD && (seg->flags & PF_X))
 			TRY(mem_read(s->process->pid, subject_base(s) + seg->addr,
 				     live + seg->addr, seg->filesz));
@@ -188,7 +193,8 @@ static struct err *open_generation_zero(struct subject *s, const char *debug_dir
 	im.path = strdup(s->process->exe);
 	program_id(s->old, id);
 	im.build_id = strdup(id);
-	struct err *e = im.path && im.build_id ? vec_push(&s->record.images, im) : err_nomem();
+	struct err *e =
+		im.path && im.build_id ? vec_push(&s->record.images, im) : err_nomem();
 	if (e) {
 		free(im.path);
 		free(im.build_id);
@@ -230,8 +236,8 @@ struct err *subject_open(pid_t pid, const char *debug_dir, struct subject *ret)
 	memset(ret, 0, sizeof(*ret));
 	TRY(process_open(pid, &ret->process));
 	TRY(maps_read(pid, &ret->maps));
-	TRY(record_find(pid, &ret->maps, &ret->record, &ret->record_addr, &ret->record_len,
-			&ret->recorded));
+	TRY(record_find(pid, &ret->maps, &ret->record, &ret->record_addr,
+			&ret->record_len, &ret->recorded));
 	if (ret->recorded)
 		TRY(open_recorded(ret, debug_dir));
 	else

@@ -10,9 +10,9 @@
 struct subject {
 	struct process *process;
 	struct maps maps;
-	struct module *old;   // the program it runs now
+	struct module *old; // the program it runs now
 	struct record record; // generation 0: made up here, with one image and no displaced ranges
-	bool recorded;	      // the record came from the process
+	bool recorded; // the record came from the process
 	taddr_t record_addr;
 	uint64_t record_len;
 	struct link_list links;
@@ -44,4 +44,5 @@ static inline taddr_t subject_base(const struct subject *s)
 }
 
 // Value of the word in the target at the live place of a vaddr of OLD.
-struct err *subject_read(const struct subject *s, vaddr_t addr, void *buf, size_t len) must_check;
+struct err *subject_read(const struct subject *s, vaddr_t addr, void *buf, size_t len)
+	must_check;

@@ -66,14 +66,16 @@ static struct err *collect(struct swapping *s)
 	if (stat(link, &st))
 		return err_sys(errno, "cannot look at %s", link);
 	TRY(maps_read(s->process->pid, &s->maps));
-	vec_for_each (m, &s->maps.v) {
+	vec_for_each(m, &s->maps.v) {
 		// The kernel may be writing to pages of the old image by itself.
 		if (strstr(m->path, "[io_uring]") || !strncmp(m->path, "/[aio]", 6))
-			return err_new(ERR_UNSUPPORTED, "the process uses asynchronous I/O");
+			return err_new(ERR_UNSUPPORTED,
+				       "the process uses asynchronous I/O");
 		if (m->ino != st.st_ino || m->dev != st.st_dev)
 			continue;
 		if (m->shared)
-			return err_new(ERR_UNSUPPORTED, "it is mapped shared at 0x%lx", m->start);
+			return err_new(ERR_UNSUPPORTED, "it is mapped shared at 0x%lx",
+				       m->start);
 		struct swap sw = {.m = m};
 		TRY(vec_push(&s->swaps, sw));
 	}
@@ -95,21 +97,23 @@ static struct err *copy_bytes(struct swapping *s, struct swap *sw)
 static struct err *put_in_place(struct swapping *s, struct swap *sw)
 {
 	uint64_t size = sw->m->end - sw->m->start;
-	const uint64_t args[6] = {sw->copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, sw->m->start};
+	const uint64_t args[6] = {sw->copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED,
+				  sw->m->start};
 	int64_t r;
 
 	if (sw->m->prot != (PROT_READ | PROT_WRITE))
 		TRY(helper_mprotect(s->h, sw->copy, size, sw->m->prot));
 	TRY(helper_syscall(s->h, SYS_mremap, args, &r));
 	if (r < 0)
-		return err_sys((int)r, "cannot move the copy of 0x%lx into place", sw->m->start);
+		return err_sys((int)r, "cannot move the copy of 0x%lx into place",
+			       sw->m->start);
 	sw->copy = 0;
 	return NULL;
 }
 
 static struct err *map_copies(struct swapping *s)
 {
-	vec_for_each (sw, &s->swaps)
+	vec_for_each(sw, &s->swaps)
 		TRY(helper_mmap(s->h, 0, sw->m->end - sw->m->start, PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE |
 					(s->locked ? MAP_LOCKED : 0),
@@ -119,7 +123,7 @@ static struct err *map_copies(struct swapping *s)
 
 static struct err *swap_some(struct swapping *s, bool writable)
 {
-	vec_for_each (sw, &s->swaps) {
+	vec_for_each(sw, &s->swaps) {
 		if (writable != !!(sw->m->prot & PROT_WRITE))
 			continue;
 		TRY(copy_bytes(s, sw));
@@ -134,8 +138,8 @@ static struct err *swap_writable_stopped(struct swapping *s, uint64_t *stop_ns)
 	uint64_t first = 0, last = 0;
 
 	process_boost(s->process);
-	struct err *e = process_freeze(s->process, monotonic_ns() + STOP_TIMEOUT_MS * 1000000ull,
-				       &first);
+	struct err *e = process_freeze(
+		s->process, monotonic_ns() + STOP_TIMEOUT_MS * 1000000ull, &first);
 	if (!e) {
 		e = swap_some(s, true);
 		struct err *thawed = process_thaw(s->process, &last);
@@ -242,13 +246,15 @@ static struct err *set_exe_in(struct swapping *s, taddr_t area, const char *path
 	mm.auxv_size = (uint32_t)(n * 8);
 	TRY(mem_write(pid, area + PATH_AT, path, strlen(path) + 1));
 	TRY(mem_write(pid, area + AUXV_AT, auxv, n * 8));
-	const uint64_t open_args[6] = {(uint64_t)AT_FDCWD, area + PATH_AT, O_RDONLY | O_CLOEXEC};
+	const uint64_t open_args[6] = {(uint64_t)AT_FDCWD, area + PATH_AT,
+				       O_RDONLY | O_CLOEXEC};
 	TRY(helper_syscall(s->h, SYS_openat, open_args, &rfd));
 	if (rfd < 0)
 		return err_sys((int)rfd, "the process cannot open %s", path);
 	mm.exe_fd = (uint32_t)rfd;
 	TRY(mem_write(pid, area + MM_AT, &mm, sizeof(mm)));
-	const uint64_t prctl_args[6] = {PR_SET_MM, PR_SET_MM_MAP, area + MM_AT, sizeof(mm)};
+	const uint64_t prctl_args[6] = {PR_SET_MM, PR_SET_MM_MAP, area + MM_AT,
+					sizeof(mm)};
 	TRY(helper_syscall(s->h, SYS_prctl, prctl_args, &r));
 	return r < 0 ? err_sys((int)r, "prctl(PR_SET_MM_MAP)") : NULL;
 }
@@ -259,9 +265,10 @@ static struct err *set_exe(struct swapping *s)
 	taddr_t area;
 
 	if (!path || strlen(path) >= MM_AT)
-		return err_sys(path ? ENAMETOOLONG : errno, "cannot resolve %s", s->p->new->path);
-	TRY(helper_mmap(s->h, 0, AREA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0,
-			&area));
+		return err_sys(path ? ENAMETOOLONG : errno, "cannot resolve %s",
+			       s->p->new->path);
+	TRY(helper_mmap(s->h, 0, AREA, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, &area));
 	struct err *e = set_exe_in(s, area, path);
 	err_free(helper_munmap(s->h, area, AREA));
 	return e;
@@ -282,7 +289,7 @@ struct err *swap_old_image(struct plan *p, struct helper *h, uint64_t *stop_ns)
 	struct swapping s = {.p = p, .process = p->subject->process, .h = h};
 	struct err *e = swap_all(&s, stop_ns);
 
-	vec_for_each (sw, &s.swaps)
+	vec_for_each(sw, &s.swaps)
 		if (sw->copy)
 			err_free(helper_munmap(h, sw->copy, sw->m->end - sw->m->start));
 	vec_free(&s.swaps);

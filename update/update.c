@@ -14,7 +14,7 @@
 #include "util/cleanup.h"
 
 enum {
-	MAX_TRIES = 5,		// a word that was to be changed changed by itself: look again
+	MAX_TRIES = 5, // a word that was to be changed changed by itself: look again
 	FRAMES_PER_THREAD = 256, // room in the commit's log for return addresses
 	THREADS_SPARE = 64,	 // that may come into being until the stop
 	STEADY_WAIT_S = 5,
@@ -34,7 +34,7 @@ struct update {
 
 void update_result_deinit(struct update_result *r)
 {
-	vec_for_each (n, &r->notes)
+	vec_for_each(n, &r->notes)
 		free(*n);
 	vec_free(&r->notes);
 }
@@ -73,11 +73,11 @@ static struct err *prepare_commit(struct update *u)
 		return err_nomem();
 	TRY(fresh_maps(u));
 	TRY(commit_create(u->subject->process, u->helper, p->layout.base,
-			  p->patches.n + p->moved.n * 1024 + threads * FRAMES_PER_THREAD, threads,
-			  &u->commit));
-	vec_for_each (patch, &p->patches)
+			  p->patches.n + p->moved.n * 1024 + threads * FRAMES_PER_THREAD,
+			  threads, &u->commit));
+	vec_for_each(patch, &p->patches)
 		spans[n++] = (struct commit_span){.addr = patch->addr, .len = patch->len};
-	vec_for_each (m, &p->moved)
+	vec_for_each(m, &p->moved)
 		spans[n++] = (struct commit_span){
 			.addr = m->to,
 			.len = p->diff->new_vars.v[p->diff->vars.v[m->pair].new].size};
@@ -100,16 +100,19 @@ static struct err *refresh_patches(struct update *u)
 			if (!memcmp(now, patch.new_bytes, patch.len))
 				continue;
 			if (!strcmp(patch.what, "initial data")) {
-				TRY(plan_note(p, "0x%lx: changed by the process meanwhile: its "
-					      "value stays", patch.addr));
+				TRY(plan_note(
+					p,
+					"0x%lx: changed by the process meanwhile: its "
+					"value stays",
+					patch.addr));
 				p->conflicts++;
 				continue;
 			}
 			if (!strcmp(patch.what, "binding of an old PLT slot"))
 				continue; // bound meanwhile
 			return err_refuse("text-changed", patch.what,
-					  "the %s at 0x%lx was changed by somebody else", patch.what,
-					  patch.addr);
+					  "the %s at 0x%lx was changed by somebody else",
+					  patch.what, patch.addr);
 		}
 		p->patches.v[kept++] = patch;
 	}
@@ -120,7 +123,7 @@ static struct err *refresh_patches(struct update *u)
 static struct err *add_patches(struct update *u)
 {
 	commit_reset(u->commit, 0);
-	vec_for_each (patch, &u->plan->patches)
+	vec_for_each(patch, &u->plan->patches)
 		TRY(commit_add(u->commit, patch));
 	return NULL;
 }
@@ -128,7 +131,7 @@ static struct err *add_patches(struct update *u)
 // In the stop: what must be as it is at this very moment, then the commit.
 static struct err *commit_now(struct update *u)
 {
-	vec_for_each (m, &u->plan->moved)
+	vec_for_each(m, &u->plan->moved)
 		TRY(merge_moved(u->plan, m, u->commit));
 	TRY(fault_point("update-before-commit"));
 	TRY(commit_execute(u->commit));
@@ -197,8 +200,9 @@ static struct err *commit_with_retries(struct update *u)
 
 		if (!e)
 			e = try_commit(u, deadline);
-		if (!e || u->committed || i + 1 == MAX_TRIES || e->kind != ERR_ROLLED_BACK ||
-		    !e->code || strcmp(e->code, "data-changed"))
+		if (!e || u->committed || i + 1 == MAX_TRIES ||
+		    e->kind != ERR_ROLLED_BACK || !e->code ||
+		    strcmp(e->code, "data-changed"))
 			return e;
 		err_free(e);
 		TRY(refresh_patches(u));
@@ -207,10 +211,12 @@ static struct err *commit_with_retries(struct update *u)
 
 static struct quiesce_options quiesce_options_of(const struct update *u)
 {
-	return (struct quiesce_options){.wait_seconds = u->opt->wait_seconds, .at = u->opt->at,
+	return (struct quiesce_options){.wait_seconds = u->opt->wait_seconds,
+					.at = u->opt->at,
 					.keep_old = u->opt->keep_old,
 					.n_keep_old = u->opt->n_keep_old,
-					.progress = u->opt->progress, .arg = u->opt->arg};
+					.progress = u->opt->progress,
+					.arg = u->opt->arg};
 }
 
 static struct err *start(struct update *u)
@@ -246,8 +252,9 @@ static void finish(struct update *u)
 	if (!e)
 		e = swap_old_image(u->plan, u->helper, &u->ret->stop2_ns);
 	if (e) {
-		struct err *noted = plan_note(u->plan, "/proc/%d/exe still names the old program: %s",
-					      s->process->pid, e->message);
+		struct err *noted =
+			plan_note(u->plan, "/proc/%d/exe still names the old program: %s",
+				  s->process->pid, e->message);
 		err_free(noted);
 		err_free(e);
 	}

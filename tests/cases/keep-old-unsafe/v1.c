@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "victim.h"
+#include "worker.h"
+
+static volatile int source = 5;
+
+static NOINLINE int leaf(int x)
+{
+	return x + 1;
+}
+
+static NOINLINE void *worker(void *arg)
+{
+	int n;
+
+	(void)arg;
+	while (worker_wait(&n)) {
+		int kept = source;
+
+		worker_done(leaf(n) + kept);
+	}
+	return NULL;
+}
+
+NOINLINE void handle(const char *cmd, char *out, int size)
+{
+	int n;
+
+	if (sscanf(cmd, "work %d", &n) == 1)
+		reply("%d", worker_ask(n));
+}
