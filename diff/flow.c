@@ -212,7 +212,7 @@ static struct err *judge_changed(struct flow *f, const struct place *at,
 			 f->old->unprovable[0] ? f->old->unprovable : f->new->unprovable);
 		return NULL;
 	}
-	flow_state_equal(f, at, &fine, why, sizeof(why));
+	TRY(flow_state_equal(f, at, &fine, why, sizeof(why)));
 	if (!fine) {
 		wait_for(ret, why);
 		return NULL;

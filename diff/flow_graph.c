@@ -224,3 +224,9 @@ bool graph_leaves(const struct graph *g, uint32_t i)
 	       ((flags & INSN_JUMP) && g->succ_at[i] == g->succ_at[i + 1]) ||
 	       ((flags & INSN_COND) && g->b->insns.v[i].ref != REF_BRANCH);
 }
+
+bool graph_decides(const struct graph *g, uint32_t i)
+{
+	return g->succ_at[i + 1] - g->succ_at[i] > 1 ||
+	       (g->b->insns.v[i].flags & INSN_COND);
+}

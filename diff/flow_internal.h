@@ -120,6 +120,7 @@ void graph_freep(struct graph **g);
 struct err *graph_forward(const struct graph *g, uint32_t from, uint32_t barrier,
 			  bool *mark) must_check;
 struct err *graph_backward(const struct graph *g, uint32_t to, bool *mark) must_check;
+bool graph_decides(const struct graph *g, uint32_t i); // more than one way leads on
 bool graph_leaves(const struct graph *g,
 		  uint32_t i); // a tail call or return: no successor by intent
 
@@ -168,6 +169,7 @@ struct err *flow_liveness(const struct flow *f, const struct graph *g, bool name
 struct locs flow_live_behind(const struct graph *g, const struct locs *live, uint32_t i);
 // What lies in objects whose address is taken.
 struct locs flow_escaped(const struct flow *f);
+int64_t flow_object_end(const struct flow *f, int32_t offset);
 struct locs access_slots(const struct flow *f, const struct access *a, bool whole);
 
 // flow_same.c: is all that can be reached from the pair on the same? NULL or why not in `why`.
@@ -193,11 +195,16 @@ const char *product_unprovable(const struct product *p);
 
 // flow_prefix.c: false with the reason in `why`.
 // Does all that is live at the place hold what the new code would have put there?
-void flow_state_equal(const struct flow *f, const struct place *at, bool *ret, char *why,
-		      size_t size);
+struct err *flow_state_equal(const struct flow *f, const struct place *at, bool *ret,
+			     char *why, size_t size) must_check;
 // Has nothing been done on the way that the new code does otherwise?
 struct err *flow_way_equal(const struct flow *f, const struct place *at, bool *ret,
 			   char *why, size_t size) must_check;
 
 // flow_locals.c: same number and types, as far as DWARF tells.
 bool flow_parameters_equal(const struct flow *f);
+
+// flow_choices.c: a check that differs and decides what is live at the place, as an instruction of one
+// body; NO_TWIN when there is none.
+struct err *flow_differing_choice(const struct flow *f, const struct place *at,
+				  bool in_new, uint32_t *ret) must_check;

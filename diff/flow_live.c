@@ -25,23 +25,21 @@ struct locs access_slots(const struct flow *f, const struct access *a, bool whol
 	return whole ? w : t;
 }
 
-static void add_extents(const struct flow *f, const int32_t *leas, size_t n,
-			struct locs *ret)
+// Objects end where the next one begins whose address is taken, at the latest at the CFA.
+int64_t flow_object_end(const struct flow *f, int32_t offset)
 {
-	struct locs whole = {0};
-
-	for (size_t i = 0; i < n; i++) {
-		int64_t end = i + 1 < n ? leas[i + 1] : leas[i] < 0 ? 0 : INT64_MAX / 2;
-
-		slot_map_range(&f->slots, leas[i], end - leas[i], &whole, ret);
-	}
+	vec_for_each(l, &f->new_leas)
+		if (*l > offset)
+			return *l;
+	return offset < 0 ? 0 : INT32_MAX;
 }
 
 struct locs flow_escaped(const struct flow *f)
 {
-	struct locs ret = {0};
+	struct locs whole = {0}, ret = {0};
 
-	add_extents(f, f->new_leas.v, f->new_leas.n, &ret);
+	vec_for_each(l, &f->new_leas)
+		slot_map_range(&f->slots, *l, flow_object_end(f, *l) - *l, &whole, &ret);
 	return ret;
 }
 

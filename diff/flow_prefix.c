@@ -228,12 +228,36 @@ static void check_layout(struct prefix *p)
 			       *l);
 }
 
+static struct err *check_choices(struct prefix *p)
+{
+	for (unsigned i = 0; i < 2 && !p->refused; i++) {
+		uint32_t check;
+
+		TRY(flow_differing_choice(p->f, p->at, i == 0, &check));
+		if (check != NO_TWIN)
+			refuse(p, "what is live here depends on the check at %s, which differs",
+			       where(p, check, i == 0).text);
+	}
+	return NULL;
+}
+
+static struct locs live_at(const struct flow *f, const struct place *at)
+{
+	struct locs escaped = flow_escaped(f);
+	struct locs need = at->behind ? flow_live_behind(f->new, f->live_new, at->n)
+				      : f->live_new[at->n];
+
+	for (unsigned i = 0; i < SLOT_WORDS; i++)
+		need.slots[i] |= escaped.slots[i];
+	return need;
+}
+
 static void check_state(struct prefix *p)
 {
 	const struct flow *f = p->f;
 	const struct place *at = p->at;
 	const char *unprovable = product_unprovable(f->product);
-	struct locs equal, need, escaped = flow_escaped(f);
+	struct locs equal, need = live_at(f, at);
 	bool reached = at->behind ? product_behind(f, at->n, at->o, &equal)
 				  : product_before(f->product, at->n, at->o, &equal);
 
@@ -245,10 +269,6 @@ static void check_state(struct prefix *p)
 		refuse(p, "the way from the function's entry to this point differs");
 		return;
 	}
-	need = at->behind ? flow_live_behind(f->new, f->live_new, at->n)
-			  : f->live_new[at->n];
-	for (unsigned i = 0; i < SLOT_WORDS; i++)
-		need.slots[i] |= escaped.slots[i];
 	check_live(p, &need, &equal);
 }
 
@@ -307,15 +327,17 @@ static struct err *check_way(struct prefix *p)
 	return err;
 }
 
-void flow_state_equal(const struct flow *f, const struct place *at, bool *ret, char *why,
-		      size_t size)
+struct err *flow_state_equal(const struct flow *f, const struct place *at, bool *ret,
+			     char *why, size_t size)
 {
 	struct prefix p = {.f = f, .at = at, .why = why, .size = size};
 
 	check_state(&p);
 	check_clobbered(&p);
 	check_layout(&p);
+	TRY(check_choices(&p));
 	*ret = !p.refused;
+	return NULL;
 }
 
 struct err *flow_way_equal(const struct flow *f, const struct place *at, bool *ret,

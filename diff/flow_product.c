@@ -141,18 +141,12 @@ static struct err *visit(struct product *p, uint32_t index)
 	return diverge(p, x.n, x.o, at);
 }
 
-static bool decides(const struct graph *g, uint32_t i)
-{
-	return g->succ_at[i + 1] - g->succ_at[i] > 1 ||
-	       (g->b->insns.v[i].flags & INSN_COND) != 0;
-}
-
 static void mark_branches(struct product *p)
 {
 	vec_for_each(x, &p->nodes) {
 		enum pair_kind kind = pair_kind_of(p->f, x->n, x->o);
 
-		if (kind == PAIR_DELETED || !decides(p->f->new, x->n))
+		if (kind == PAIR_DELETED || !graph_decides(p->f->new, x->n))
 			continue;
 		if (kind != PAIR_EQUAL || !product_inputs_equal(p, &x->equal, x->n))
 			p->branch_differs[x->n] = true;

@@ -50,15 +50,9 @@ static void drop(struct product *p, struct locs *at, uint64_t regs,
 static struct locs indexed_extent(const struct flow *f, int32_t offset)
 {
 	struct locs whole = {0}, ret = {0};
-	int64_t end = offset < 0 ? 0 : INT32_MAX;
 
-	vec_for_each(l, &f->new_leas) {
-		if (*l > offset) {
-			end = *l;
-			break;
-		}
-	}
-	slot_map_range(&f->slots, offset, end - offset, &whole, &ret);
+	slot_map_range(&f->slots, offset, flow_object_end(f, offset) - offset, &whole,
+		       &ret);
 	return ret;
 }
 

@@ -98,6 +98,14 @@ static const struct flow_case cases[] = {
 	 "long run(long n, char *s) { if (n > X(10, 5)) return 0; hold();"
 	 "return act(s, sink * X(3, 5)); }",
 	 FRAME_WAIT, "check"},
+	{"a value chosen by a changed check", O2,
+	 "long run(long n, char *s) { long m = 1; if (n > X(3, 5)) m = sink; hold();"
+	 "return act(s, m); }",
+	 FRAME_WAIT, "depends on the check"},
+	{"a value chosen in an earlier round", O2,
+	 "long run(long n, char *s) { long m = 1; for (;;) { hold(); if (sink > X(3, 5))"
+	 "m = sink; act(s, m); } }",
+	 FRAME_WAIT, "depends on the check"},
 	{"a larger frame", O2,
 	 "long run(long n, char *s) { long a[X(1, 8)]; fill(a); hold(); fill(a + X(0, "
 	 "5));"
