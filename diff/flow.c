@@ -92,7 +92,7 @@ static struct err *prepare(struct flow *f)
 	TRY(flow_liveness(f, f->new, true, &f->named_new));
 	TRY(flow_liveness(f, f->old, true, &f->named_old));
 	f->parameters_equal = flow_parameters_equal(f);
-	return product_walk(f, &f->product);
+	return product_walk(f, NULL, &f->product);
 }
 
 static void wait_for(struct frame_judgement *ret, const char *why)

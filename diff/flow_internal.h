@@ -181,12 +181,14 @@ struct culprit {
 	uint32_t insn;
 	bool in_new, set;
 };
-struct err *product_walk(struct flow *f, struct product **ret) must_check;
+// With `stop`, what holds when the place is reached for the first time.
+struct err *product_walk(const struct flow *f, const struct place *stop,
+			 struct product **ret) must_check;
 void product_free(struct product *p);
 // What holds the same value in both, before the pair; false when the pair was never reached.
 bool product_before(const struct product *p, uint32_t n, uint32_t o, struct locs *ret);
 // The same behind the pair.
-bool product_behind(const struct flow *f, uint32_t n, uint32_t o, struct locs *ret);
+bool product_behind(struct product *p, uint32_t n, uint32_t o, struct locs *ret);
 bool product_diverged(const struct product *p, uint32_t n, uint32_t o);
 // Whether the branch decides differently: inserted, changed, or fed by what differs.
 bool product_branch_differs(const struct product *p, uint32_t n);

@@ -252,24 +252,58 @@ static struct locs live_at(const struct flow *f, const struct place *at)
 	return need;
 }
 
-static void check_state(struct prefix *p)
+static bool equal_at(struct product *product, const struct place *at, struct locs *ret)
+{
+	return at->behind ? product_behind(product, at->n, at->o, ret)
+			  : product_before(product, at->n, at->o, ret);
+}
+
+static bool misses_slots(const struct locs *need, const struct locs *equal)
+{
+	for (unsigned i = 0; i < SLOT_WORDS; i++)
+		if (need->slots[i] & ~equal->slots[i])
+			return true;
+	return false;
+}
+
+// Objects whose address is taken are memory like any other: what earlier rounds of a loop through the
+// place left in them is history, as it is for the heap. What counts is the state they had when the place
+// was reached for the first time.
+static struct err *forgive_history(const struct prefix *p, const struct locs *need,
+				   struct locs *equal)
 {
 	const struct flow *f = p->f;
-	const struct place *at = p->at;
+	struct locs escaped = flow_escaped(f), first;
+	struct product *once = NULL;
+	struct err *err;
+
+	if (!misses_slots(need, equal))
+		return NULL;
+	err = product_walk(f, p->at, &once);
+	if (!err && !product_unprovable(once) && equal_at(once, p->at, &first))
+		for (unsigned i = 0; i < SLOT_WORDS; i++)
+			equal->slots[i] |= first.slots[i] & escaped.slots[i];
+	product_free(once);
+	return err;
+}
+
+static struct err *check_state(struct prefix *p)
+{
+	const struct flow *f = p->f;
 	const char *unprovable = product_unprovable(f->product);
-	struct locs equal, need = live_at(f, at);
-	bool reached = at->behind ? product_behind(f, at->n, at->o, &equal)
-				  : product_before(f->product, at->n, at->o, &equal);
+	struct locs equal, need = live_at(f, p->at);
 
 	if (unprovable) {
 		refuse(p, "%s", unprovable);
-		return;
+		return NULL;
 	}
-	if (!reached) {
+	if (!equal_at(f->product, p->at, &equal)) {
 		refuse(p, "the way from the function's entry to this point differs");
-		return;
+		return NULL;
 	}
+	TRY(forgive_history(p, &need, &equal));
 	check_live(p, &need, &equal);
+	return NULL;
 }
 
 static bool reads_escaped(const struct flow *f, uint32_t n, const struct locs *escaped)
@@ -332,7 +366,7 @@ struct err *flow_state_equal(const struct flow *f, const struct place *at, bool 
 {
 	struct prefix p = {.f = f, .at = at, .why = why, .size = size};
 
-	check_state(&p);
+	TRY(check_state(&p));
 	check_clobbered(&p);
 	check_layout(&p);
 	TRY(check_choices(&p));

@@ -127,6 +127,8 @@ static struct err *visit(struct product *p, uint32_t index)
 	struct locs at = product_transfer(p, &x, kind);
 
 	p->nodes.v[index].queued = false;
+	if (p->stop && p->stop->n == x.n && p->stop->o == x.o)
+		return NULL;
 	switch (kind) {
 	case PAIR_EQUAL:
 	case PAIR_CHANGED:
@@ -169,7 +171,8 @@ static struct err *product_init(struct product *p)
 	return NULL;
 }
 
-struct err *product_walk(struct flow *f, struct product **ret)
+struct err *product_walk(const struct flow *f, const struct place *stop,
+			 struct product **ret)
 {
 	struct product *p = calloc(1, sizeof(*p));
 	struct locs all;
@@ -178,6 +181,7 @@ struct err *product_walk(struct flow *f, struct product **ret)
 		return err_nomem();
 	*ret = p; // freed with the flow, whatever happens here
 	p->f = f;
+	p->stop = stop;
 	TRY(product_init(p));
 	memset(&all, 0xff, sizeof(all));
 	TRY(arrive(p, 0, 0, &all));
@@ -209,14 +213,14 @@ bool product_before(const struct product *p, uint32_t n, uint32_t o, struct locs
 	return slot != 0;
 }
 
-bool product_behind(const struct flow *f, uint32_t n, uint32_t o, struct locs *ret)
+bool product_behind(struct product *p, uint32_t n, uint32_t o, struct locs *ret)
 {
-	uint32_t slot = *find_slot(f->product, n, o);
-	enum pair_kind kind = pair_kind_of(f, n, o);
+	uint32_t slot = *find_slot(p, n, o);
+	enum pair_kind kind = pair_kind_of(p->f, n, o);
 
 	if (!slot)
 		return false;
-	*ret = product_transfer(f->product, &f->product->nodes.v[slot - 1], kind);
+	*ret = product_transfer(p, &p->nodes.v[slot - 1], kind);
 	// What the call in progress gives back is history, whatever it was called with.
 	if (kind == PAIR_EQUAL)
 		ret->regs |= LOC_RESULTS;

@@ -20,7 +20,8 @@ struct product {
 	size_t nslots, limit;
 	bool *new_diverged, *old_diverged, *branch_differs;
 	struct culprit culprits[LOCS + SLOTS];
-	unsigned diverged; // times
+	const struct place *stop; // the walk does not go on from here, or NULL
+	unsigned diverged;	  // times
 	char unprovable[96];
 };
 

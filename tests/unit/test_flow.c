@@ -106,6 +106,10 @@ static const struct flow_case cases[] = {
 	 "long run(long n, char *s) { long m = 1; for (;;) { hold(); if (sink > X(3, 5))"
 	 "m = sink; act(s, m); } }",
 	 FRAME_WAIT, "depends on the check"},
+	{"an object written before the loop", O2,
+	 "long run(long n, char *s) { long a = X(1, 2); for (;;) { hold(); fill(&a);"
+	 "act(s, a); } }",
+	 FRAME_WAIT, "a local variable is live here"},
 	{"a larger frame", O2,
 	 "long run(long n, char *s) { long a[X(1, 8)]; fill(a); hold(); fill(a + X(0, "
 	 "5));"
@@ -171,6 +175,10 @@ static const struct flow_case type_cases[] = {
 	 "hold();"
 	 "r += use(x.v + 1); } return r; }",
 	 FRAME_WAIT, "which has another layout"},
+	{"an object written behind the call, in a loop", O2,
+	 "long run(long n, char *s) { long a; for (;;) { fill(&a); hold(); a += X(1, 2);"
+	 "fill(&a); act(s, a); } }",
+	 FRAME_PREFIX, NULL},
 	{"only a pointer to it", O2,
 	 "struct s { int X(a, b), X(b, a); };"
 	 "__attribute__((noipa)) int use(struct s *p) { return p->b; }"
