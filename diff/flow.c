@@ -201,6 +201,15 @@ static struct err *judge_rest(const struct flow *f, const struct place *at, bool
 			       ret, why, sizeof(why));
 }
 
+// With a frame pointer the CFA rules are equal whatever the frame's size; rsp itself must stand at the same
+// distance from the CFA, for the epilogue and for what is addressed through it.
+static bool stack_equal(const struct flow *f, const struct place *at)
+{
+	const struct facts *x = &f->new->facts[at->n], *y = &f->old->facts[at->o];
+
+	return x->rsp != STACK_UNKNOWN && x->rsp == y->rsp && x->rbp == y->rbp;
+}
+
 static struct err *judge_changed(struct flow *f, const struct place *at,
 				 struct frame_judgement *ret)
 {
@@ -210,6 +219,10 @@ static struct err *judge_changed(struct flow *f, const struct place *at,
 	if (f->old->unprovable[0] || f->new->unprovable[0]) {
 		wait_for(ret,
 			 f->old->unprovable[0] ? f->old->unprovable : f->new->unprovable);
+		return NULL;
+	}
+	if (!stack_equal(f, at)) {
+		wait_for(ret, "its frame has another size in the new program");
 		return NULL;
 	}
 	TRY(flow_state_equal(f, at, &fine, why, sizeof(why)));

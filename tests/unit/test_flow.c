@@ -106,6 +106,15 @@ static const struct flow_case cases[] = {
 	 "long run(long n, char *s) { long m = 1; for (;;) { hold(); if (sink > X(3, 5))"
 	 "m = sink; act(s, m); } }",
 	 FRAME_WAIT, "depends on the check"},
+	{"a smaller frame under a frame pointer", "-Os -fno-omit-frame-pointer",
+	 "long run(long n, char *s) { long c = n + 3, d = n, e = 7, v[4] = {1, 2, 3, 4}; "
+	 "hold();"
+	 "d = act(s, c * d); for (int i = 0; i < 3; i++) {\n#ifdef V1\n"
+	 "e = act(s, 21) ^ ((e + n) ^ (d - c));\n#endif\n"
+	 "act(s, c - act(s, c)); if ((c & 63) > 50) { e = c; act(s, 4); } act(s, v[e & "
+	 "3]); }"
+	 "return act(s, e ^ d ^ c); }",
+	 FRAME_WAIT, "another size"},
 	{"an object written before the loop", O2,
 	 "long run(long n, char *s) { long a = X(1, 2); for (;;) { hold(); fill(&a);"
 	 "act(s, a); } }",
