@@ -26,11 +26,11 @@ enum exit_code {
 
 struct verb {
 	const char *name;
-	const char *summary;  // one line of `molt --help`
-	const char *synopsis; // what follows `molt NAME` in the usage: "[-v] [--json] OLD
-			      // NEW"
-	const char *help;     // further lines of `molt NAME --help`, mostly options; ends
-			      // with a newline
+	const char *summary; // one line of `molt --help`
+	// What follows `molt NAME` in the usage: "[-v] [--json] OLD NEW".
+	const char *synopsis;
+	// Further lines of `molt NAME --help`, mostly options; ends with a newline.
+	const char *help;
 	// argv[0] is "molt NAME", so that getopt_long's own messages read well. Returns
 	// an exit code.
 	int (*run)(const struct verb *verb, int argc, char **argv);

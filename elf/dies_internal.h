@@ -15,8 +15,8 @@ struct abbrev {
 	uint16_t tag; // 0: the code is not used
 	bool children;
 	bool keep;
-	int32_t fixed; // size of all attributes together when it does not depend on the
-		       // entry, else -1
+	// Size of all attributes together when it does not depend on the entry, else -1.
+	int32_t fixed;
 	uint32_t first, n;
 };
 
