@@ -12,21 +12,24 @@ static struct record sample(void)
 	static const char *const paths[] = {"/bin/a", "/bin/b", "/bin/c"};
 
 	for (uint32_t i = 0; i < 3; i++) {
-		struct record_image im = {.generation = i, .base = 0x10000 * (i + 1),
-					  .span = 0x1000, .path = strdup(paths[i]),
-					  .build_id = strdup("0123"), .time = i};
+		struct record_image im = {.generation = i,
+					  .base = 0x10000 * (i + 1),
+					  .span = 0x1000,
+					  .path = strdup(paths[i]),
+					  .build_id = strdup("0123"),
+					  .time = i};
 		ck_assert_ptr_null(vec_push(&r.images, im));
 	}
 	r.layout.base = 0x30000;
 	for (uint64_t i = 0; i < 5; i++) {
-		ck_assert_ptr_null(vec_push(&r.layout.homes,
-					    (struct home){i * 16, 8, 0x10000 + i}));
+		ck_assert_ptr_null(
+			vec_push(&r.layout.homes, (struct home){i * 16, 8, 0x10000 + i}));
 		ck_assert_ptr_null(vec_push(&r.layout.canonicals,
 					    (struct canonical){i * 64, 0x20000 + i}));
 	}
 	for (uint64_t i = 0; i < 3; i++)
-		ck_assert_ptr_null(
-			vec_push(&r.layout.aliases, (struct entry_alias){64, 0x20100 + i}));
+		ck_assert_ptr_null(vec_push(&r.layout.aliases,
+					    (struct entry_alias){64, 0x20100 + i}));
 	layout_sort(&r.layout);
 	return r;
 }
