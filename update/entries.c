@@ -44,6 +44,15 @@ static uint64_t entry_room(const struct plan *p, const struct func *f)
 	return f->size;
 }
 
+// A clone that gcc made for direct calls may have another calling convention in NEW. Only old code calls the
+// old clone, with the old convention.
+static bool is_changed_clone(const struct func_pair *fp, const struct func *old)
+{
+	return fp->verdict != FUNC_SAME && !old->address_taken && !old->in_dynsym &&
+	       (strstr(old->name, ".isra.") || strstr(old->name, ".constprop.") ||
+		strstr(old->name, ".part."));
+}
+
 // One place where the process may enter a function.
 struct entry {
 	taddr_t at, to;
@@ -96,6 +105,8 @@ static struct err *plan_entry(struct plan *p, const struct func_pair *fp)
 	const struct entry_alias *alias;
 	size_t n = layout_aliases(&p->layout, new->addr, &alias);
 
+	if (is_changed_clone(fp, old))
+		return NULL;
 	if (must && !has_room(p, old))
 		return err_refuse(
 			"short-function", old->name,

@@ -95,7 +95,9 @@ static void read_site(const struct site *s, struct readings *r)
 		add_reading(r, layout_data(&p->layout, v->addr) + v->size,
 			    region_writable(v->region));
 	}
-	if (vr.inside == NO_TWIN && !region_writable(region))
+	// The initial value of an automatic array is read-only in all but name.
+	if (vr.inside == NO_TWIN &&
+	    (!region_writable(region) || diff_new_is_template(p->diff, s->i->target)))
 		add_reading(r, p->layout.base + s->i->target, false);
 }
 
@@ -276,7 +278,9 @@ static struct err *relink_site(const struct site *s)
 	case REF_RODATA:
 		TRY(resolve_data(s, &to));
 		return patch_site(s, to);
-	case REF_ABS:
+	case REF_ABS: // into the middle of an instruction, say; it moves with the image
+		if (module_region(s->p->new, s->i->target) == REGION_TEXT)
+			return NULL;
 		return refuse_site(s, "unnamed-data", "leads out of the program");
 	case REF_NONE:
 	case REF_BRANCH:
