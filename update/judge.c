@@ -24,6 +24,14 @@ void verdicts_deinit(struct verdicts *v)
 	vec_free(&v->obstacles);
 }
 
+void judge_types(struct judge *j)
+{
+	vec_for_each(c, &j->p->diff->types.changes)
+		j->layouts_differ |=
+			c->verdict != TYPE_SAME && c->verdict != TYPE_ADDED &&
+			c->verdict != TYPE_REMOVED && c->verdict != TYPE_RENAMED;
+}
+
 void judge_deinit(struct judge *j)
 {
 	vec_free(&j->known);
@@ -180,7 +188,7 @@ static struct err *judge_frame(struct judge *j, pid_t tid, const struct frame *f
 		*reason = "it may hold the address of a variable that moves";
 		return NULL;
 	}
-	if (same_position(d, func, pc, fr->exact, &to)) {
+	if (!j->layouts_differ && same_position(d, func, pc, fr->exact, &to)) {
 		*wait = false;
 		m.to = j->p->layout.base + to;
 		return vec_push(&ret->moves, m);

@@ -17,6 +17,7 @@ struct judge {
 	struct unwinder *u;
 	const char *const *keep_old;
 	size_t n_keep_old;
+	bool layouts_differ; // of types that frames may hold: no frame is taken as unchanged unseen
 	VEC(struct judged) known; // sorted by (pc, exact)
 	VEC(struct judged) asked; // met in a stop, not judged yet
 };
@@ -44,6 +45,8 @@ struct verdicts { // of all stacks
 
 void verdicts_reset(struct verdicts *v);
 void verdicts_deinit(struct verdicts *v);
+// Sets layouts_differ by the plan's types.
+void judge_types(struct judge *j);
 void judge_deinit(struct judge *j);
 
 // Judges the frames of one thread. Quick: unknown verdicts are put on j->asked and count as obstacles.

@@ -129,6 +129,7 @@ static struct err *quiesce_init(struct quiesce *q)
 				  .u = q->unwinder,
 				  .keep_old = q->opt.keep_old,
 				  .n_keep_old = q->opt.n_keep_old};
+	judge_types(&q->judge);
 	unwinder_set_translate(q->unwinder, real_address, q);
 	q->exceptions = subject_unwinds(s);
 	q->pause_ms = FIRST_PAUSE_MS;
