@@ -268,9 +268,9 @@ static const struct code_text table[] = {
 	 "Build hand-written assembly with CFI directives; try again if the thread "
 	 "was in such code by chance."},
 	{"keep-old-unsafe", "a function cannot go on in its old body",
-	 "The function named by --keep-old relies on something a new function does "
-	 "differently: a register that gcc's -fipa-ra knew to be untouched, or "
-	 "another layout.",
+	 "The function named by --keep-old relies on something that will be "
+	 "different: a register that gcc's -fipa-ra knew to be untouched by what it "
+	 "calls, or C++ exceptions that pass through it.",
 	 "Leave the function out of --keep-old, or build with -fno-ipa-ra."},
 	{"fault", "a fault that was asked for",
 	 "MOLT_FAULT in the environment names a point at which molt fails on "
