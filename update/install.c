@@ -18,38 +18,52 @@ enum { PAGE = 4096 };
 
 static const uint64_t resolver_timeout_ns = 1000000000;
 
-static struct err *write_all(int fd, const uint8_t *bytes, uint64_t size)
+// What is to be mapped into the target.
+struct content {
+	const char *name; // of the memfd
+	const uint8_t *bytes;
+	uint64_t size;
+	const struct module *module; // only what its file backs is written; NULL: everything
+};
+
+static struct err *write_range(int fd, const uint8_t *bytes, uint64_t from, uint64_t to)
 {
-	static const uint8_t zeros[PAGE];
+	while (from < to) {
+		ssize_t done = pwrite(fd, bytes + from, to - from, (off_t)from);
 
-	if (ftruncate(fd, (off_t)size))
-		return err_sys(errno, "cannot size the new image");
-	for (uint64_t at = 0; at < size; at += PAGE) {
-		uint64_t n = size - at < PAGE ? size - at : PAGE;
-
-		if (!memcmp(bytes + at, zeros, n))
-			continue; // stays a hole
-		ssize_t done = pwrite(fd, bytes + at, n, (off_t)at);
-		if (done < 0)
-			return err_sys(errno, "cannot write the new image");
-		if ((uint64_t)done != n)
-			return err_sys(ENOSPC, "cannot write the new image");
+		if (done <= 0)
+			return err_sys(done < 0 ? errno : ENOSPC,
+				       "cannot write the new image");
+		from += (uint64_t)done;
 	}
 	return NULL;
 }
 
-// A private mapping of a memfd that exists in the helper's descriptor table only as long as this takes.
-static struct err *map_bytes(struct helper *h, const char *name, const uint8_t *bytes,
-			     uint64_t size, taddr_t at, int prot, taddr_t *ret)
+static struct err *write_content(int fd, const struct content *c)
+{
+	if (ftruncate(fd, (off_t)c->size))
+		return err_sys(errno, "cannot size %s", c->name);
+	if (!c->module)
+		return write_range(fd, c->bytes, 0, c->size);
+	vec_for_each(seg, &c->module->segments)
+		if (seg->type == PT_LOAD)
+			TRY(write_range(fd, c->bytes, seg->addr, seg->addr + seg->filesz));
+	return NULL;
+}
+
+// A private mapping of a memfd that exists in the helper's descriptor table only as long
+// as this takes. `at` 0: anywhere.
+static struct err *map_content(struct helper *h, const struct content *c, taddr_t at,
+			       int prot, taddr_t *ret)
 {
 	_cleanup_close_ int fd = -1;
 	int rfd = -1;
 	int64_t ignored;
 
-	TRY(helper_memfd(h, name, &rfd, &fd));
-	struct err *e = write_all(fd, bytes, size);
+	TRY(helper_memfd(h, c->name, &rfd, &fd));
+	struct err *e = write_content(fd, c);
 	if (!e)
-		e = helper_mmap(h, at, size, prot,
+		e = helper_mmap(h, at, c->size, prot,
 				MAP_PRIVATE | (at ? MAP_FIXED_NOREPLACE : 0), rfd, 0, ret);
 	const uint64_t args[6] = {(uint64_t)rfd};
 	struct err *closed = helper_syscall(h, SYS_close, args, &ignored);
@@ -162,7 +176,10 @@ static struct err *map_record(struct plan *p, struct helper *h, struct installed
 	memset(&r.layout, 0, sizeof(r.layout));
 	record_deinit(&r);
 	if (!e)
-		e = map_bytes(h, RECORD_NAME, block, size, 0, PROT_READ, &ret->record);
+		e = map_content(h,
+				&(struct content){
+					.name = RECORD_NAME, .bytes = block, .size = size},
+				0, PROT_READ, &ret->record);
 	if (!e)
 		ret->record_len = size;
 	return e;
@@ -186,8 +203,9 @@ struct err *install(struct plan *p, struct helper *h, struct installed *ret)
 
 	ret->helper = h;
 	snprintf(name, sizeof(name), IMAGE_NAME ":%s", p->subject->process->comm);
-	TRY(err_wrap(map_bytes(h, name, p->image, p->new->span, p->layout.base, PROT_NONE,
-			       &ret->image),
+	const struct content image = {
+		.name = name, .bytes = p->image, .size = p->new->span, .module = p->new};
+	TRY(err_wrap(map_content(h, &image, p->layout.base, PROT_NONE, &ret->image),
 		     "mapping the new image"));
 	ret->image_len = p->new->span;
 	TRY(protect_segments(p, h, ret->image));
