@@ -34,6 +34,7 @@ struct verb {
 	// argv[0] is "molt NAME", so that getopt_long's own messages read well. Returns
 	// an exit code.
 	int (*run)(const struct verb *verb, int argc, char **argv);
+	bool acts; // what it has done stays done when nobody can read the report
 };
 
 // Common options: what getopt_long returns for those without a letter of their own.

@@ -230,6 +230,7 @@ const struct verb verb_update = {
 		"      --at FUNC        update at the moment when FUNC "
 		"returns\n" SHARED_HELP,
 	.run = run_update,
+	.acts = true,
 };
 
 const struct verb verb_plan = {

@@ -48,7 +48,7 @@ static void classify_branch(const struct decoding *d, struct insn *in)
 	vaddr_t slot, entry = d->b->parts.n ? d->b->parts.v[0].addr : 0;
 	uint32_t index = decoding_index(d, in->target);
 
-	if (in->target - entry - 1 < 4)
+	if (in->target - entry - 1 < 8) // the jump may stand behind an endbr64
 		d->b->branches_into_entry = true;
 	if (index != UINT32_MAX) {
 		in->ref = REF_BRANCH;

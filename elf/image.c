@@ -235,7 +235,7 @@ static struct err *map_file(struct image *im)
 {
 	struct stat st;
 
-	im->fd = open(im->path, O_RDONLY | O_CLOEXEC);
+	im->fd = open(im->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a FIFO: no wait
 	if (im->fd < 0)
 		return err_sys(errno, "cannot open %s", im->path);
 	if (fstat(im->fd, &st))

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
@@ -196,6 +197,17 @@ int os_proc_tasks(pid_t pid, pid_t **tids, size_t *n)
 	*tids = take_ptr(list);
 	*n = used;
 	return 0;
+}
+
+int os_proc_lock(pid_t pid)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return -errno;
+	return take_fd(&fd);
 }
 
 int os_read_u64(const char *path, uint64_t *ret)

@@ -30,5 +30,8 @@ long os_proc_syscall(pid_t pid, pid_t tid);
 // The ids of all threads, in the order of their creation; *tids is the caller's to
 // free.
 int os_proc_tasks(pid_t pid, pid_t **tids, size_t *n);
+// Locks the process against other tools: flock(2) on /proc/PID, gone with the descriptor. The descriptor, or
+// -EWOULDBLOCK when another has it.
+int os_proc_lock(pid_t pid);
 // A number from a file such as /proc/sys/vm/mmap_min_addr.
 int os_read_u64(const char *path, uint64_t *ret);

@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/param.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "os/proc.h"
@@ -21,10 +23,23 @@ enum { PAGE = 4096, ALIGN = 16, PHDRS_MAX = 64 };
 // The file as it is mapped, whatever its path names by now; -errno when that is not allowed.
 static int open_mapped(pid_t pid, const struct mapping *m)
 {
-	char name[64];
+	char name[PATH_MAX];
+	struct stat st;
 
 	snprintf(name, sizeof(name), "map_files/%" PRIx64 "-%" PRIx64, m->start, m->end);
-	return os_proc_open(pid, 0, name, O_RDONLY);
+	int fd = os_proc_open(pid, 0, name, O_RDONLY);
+	if (fd != -EPERM && fd != -EACCES)
+		return fd;
+	// Without CAP_CHECKPOINT_RESTORE the link is closed even for one's own process: the path will do, if
+	// it names the same file still.
+	if ((size_t)snprintf(name, sizeof(name), "root%s", m->path) >= sizeof(name))
+		return -ENAMETOOLONG;
+	fd = os_proc_open(pid, 0, name, O_RDONLY);
+	if (fd >= 0 && (fstat(fd, &st) || st.st_ino != m->ino)) {
+		close(fd);
+		return -ESTALE;
+	}
+	return fd;
 }
 
 static bool read_phdrs(int fd, Elf64_Phdr *ph, size_t *n)

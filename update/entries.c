@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Entry jumps: every address by which the process may enter a function leads to its newest body.
+#include <stdlib.h>
 #include <string.h>
 
 #include "update/plan.h"
@@ -55,10 +56,45 @@ static bool is_changed_clone(const struct func_pair *fp, const struct func *old)
 
 // One place where the process may enter a function.
 struct entry {
+	const char *name;
 	taddr_t at, to;
 	bool needed; // whatever stands there now
 	bool current; // in the image that runs now; others may hold a jump of an earlier update
 };
+
+static int by_address(const void *a, const void *b)
+{
+	taddr_t x = *(const taddr_t *)a, y = *(const taddr_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static struct err *collect_entries(struct plan *p)
+{
+	vec_for_each(c, &p->layout.canonicals)
+		TRY(vec_push(&p->entries, c->entry));
+	vec_for_each(a, &p->layout.aliases)
+		TRY(vec_push(&p->entries, a->entry));
+	if (p->entries.n)
+		qsort(p->entries.v, p->entries.n, sizeof(*p->entries.v), by_address);
+	return NULL;
+}
+
+// Whether another function begins where a jump at [from, to) would be written.
+static bool overlaps_entry(const struct plan *p, taddr_t from, taddr_t to)
+{
+	size_t lo = 0, hi = p->entries.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (p->entries.v[mid] <= from)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < p->entries.n && p->entries.v[lo] < to;
+}
 
 static struct err *jump_at(struct plan *p, const struct entry *en)
 {
@@ -70,6 +106,15 @@ static struct err *jump_at(struct plan *p, const struct entry *en)
 		off = ENDBR_LEN;
 	if (!en->needed && (en->current || was[off] != 0xe9))
 		return NULL;
+	if (overlaps_entry(p, en->at, en->at + (uint64_t)off + JUMP_LEN)) {
+		if (!en->needed)
+			return NULL;
+		return err_refuse(
+			"short-function", en->name,
+			"function %s has no room for a jump at 0x%lx, where an older "
+			"image has it",
+			en->name, en->at);
+	}
 	int64_t rel = (int64_t)(en->to - (en->at + (uint64_t)off + JUMP_LEN));
 	int32_t rel32 = (int32_t)rel;
 	if (rel != rel32)
@@ -113,7 +158,8 @@ static struct err *plan_entry(struct plan *p, const struct func_pair *fp)
 			"function %s has only %lu bytes: no room for the jump to its new "
 			"body",
 			old->name, entry_room(p, old));
-	struct entry en = {.at = canonical,
+	struct entry en = {.name = old->name,
+			   .at = canonical,
 			   .to = p->layout.base + new->addr,
 			   .current = canonical == current};
 	en.needed = must || (may && (old->address_taken || old->in_dynsym));
@@ -129,6 +175,7 @@ static struct err *plan_entry(struct plan *p, const struct func_pair *fp)
 
 struct err *plan_entries(struct plan *p)
 {
+	TRY(collect_entries(p));
 	for (size_t i = 0; i < p->diff->funcs.n; i++) {
 		const struct func_pair *fp = &p->diff->funcs.v[i];
 

@@ -39,6 +39,7 @@ static struct err *add_ifunc(struct plan *p, vaddr_t slot, taddr_t resolver,
 {
 	struct ifunc_slot s = {.slot = slot, .resolver = resolver, .addend = addend};
 
+	TRY(write_slot(p, slot, 0)); // inside the image, or an error
 	return vec_push(&p->ifuncs, s);
 }
 

@@ -74,10 +74,25 @@ struct err *initial_value_new(const struct plan *p, const struct initial_word *w
 	return external_value(p, w->reloc, ret, known);
 }
 
+// The live value of an address of OLD as its data holds it.
+static taddr_t old_address(const struct plan *p, vaddr_t at)
+{
+	const struct layout *l = &p->subject->record.layout;
+	struct var_reading vr = diff_old_var_at(p->diff, at);
+
+	if (module_region(p->subject->old, at) == REGION_TEXT)
+		return layout_function(l, at);
+	if (vr.inside == NO_TWIN && vr.end_of != NO_TWIN) {
+		const struct var *v = &p->diff->old_vars.v[vr.end_of];
+
+		return layout_data(l, v->addr) + v->size;
+	}
+	return layout_data(l, at);
+}
+
 struct err *initial_value_old(const struct plan *p, const struct initial_word *w,
 			      uint64_t *ret, bool *known)
 {
-	const struct layout *l = &p->subject->record.layout;
 	vaddr_t at;
 
 	*known = true;
@@ -85,9 +100,7 @@ struct err *initial_value_old(const struct plan *p, const struct initial_word *w
 	if (!w->reloc)
 		return NULL;
 	if (local_target(w->reloc, &at)) {
-		*ret = module_region(p->subject->old, at) == REGION_TEXT
-			       ? layout_function(l, at)
-			       : layout_data(l, at);
+		*ret = old_address(p, at);
 		return NULL;
 	}
 	return external_value(p, w->reloc, ret, known);
@@ -114,7 +127,12 @@ static bool same_object(const struct plan *p, vaddr_t old, vaddr_t new)
 		return !p->home_moved[vp - d->vars.v] && vp->old == vo.inside &&
 		       old - d->old_vars.v[vo.inside].addr ==
 			       new - d->new_vars.v[vn.inside].addr;
-	return false;
+	// One past the end of a variable that stays and keeps its size.
+	const struct var_pair *end =
+		vn.end_of != NO_TWIN ? diff_var_of_new(d, vn.end_of) : NULL;
+	return end && end->old != NO_TWIN && end->old == vo.end_of &&
+	       !p->home_moved[end - d->vars.v] &&
+	       d->old_vars.v[vo.end_of].size == d->new_vars.v[vn.end_of].size;
 }
 
 bool initial_equal(const struct plan *p, const struct initial_word *old,
@@ -133,12 +151,11 @@ bool initial_equal(const struct plan *p, const struct initial_word *old,
 		       old->reloc->addend == new->reloc->addend &&
 		       old->reloc->name &&new->reloc->name &&
 		       !strcmp(old->reloc->name, new->reloc->name);
-	if (diff_new_var_at(p->diff, b).inside == NO_TWIN &&
-	    diff_old_var_at(p->diff, a).inside == NO_TWIN) {
-		const char *s = initial_string(p->subject->old, old);
-		const char *t = initial_string(p->new, new);
-
-		return s && t && !strcmp(s, t);
-	}
+	struct var_reading vo = diff_old_var_at(p->diff, a),
+			   vn = diff_new_var_at(p->diff, b);
+	const char *s = initial_string(p->subject->old, old);
+	const char *t = initial_string(p->new, new);
+	if (vo.inside == NO_TWIN && vn.inside == NO_TWIN && s && t)
+		return !strcmp(s, t);
 	return same_object(p, a, b);
 }

@@ -100,7 +100,7 @@ static struct err *protect_segments(struct plan *p, struct helper *h, taddr_t ba
 	}
 	vaddr_t relro_end = (m->relro_addr + m->relro_size) & ~(vaddr_t)(PAGE - 1);
 	vaddr_t relro = m->relro_addr & ~(vaddr_t)(PAGE - 1);
-	if (m->relro_size && relro_end > relro)
+	if (m->relro_size && relro_end > relro && relro_end <= m->span)
 		TRY(helper_mprotect(h, base + relro, relro_end - relro, PROT_READ));
 	return NULL;
 }

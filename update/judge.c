@@ -67,6 +67,14 @@ static bool in_current(const struct judge *j, taddr_t pc, vaddr_t *ret)
 	return module_region(old, *ret) == REGION_TEXT;
 }
 
+static bool in_older_image(const struct judge *j, taddr_t pc)
+{
+	vec_for_each(im, &j->p->subject->record.images)
+		if (pc >= im->base && pc - im->base < im->span)
+			return true;
+	return false;
+}
+
 static bool cfi_same(vaddr_t old_pc, vaddr_t new_pc, void *arg)
 {
 	struct judge *j = arg;
@@ -241,8 +249,18 @@ static struct err *judge_frames(struct judge *j, const struct frames *f,
 		const char *reason = "";
 		vaddr_t pc;
 
-		if (!in_current(j, fr->pc, &pc))
+		if (!in_current(j, fr->pc, &pc)) {
+			if (!j->p->moved.n || !in_older_image(j, fr->pc))
+				continue;
+			// A frame that an earlier update let go on in its old body.
+			*outermost = i;
+			snprintf(o->reason, sizeof(o->reason),
+				 "thread %d (%s) is in code of an earlier generation, "
+				 "which may "
+				 "use a variable that moves",
+				 o->tid, o->comm);
 			continue;
+		}
 		TRY(judge_frame(j, o->tid, fr, pc, ret, &wait, &o->unjudged, &reason));
 		if (wait) {
 			*outermost = i;

@@ -119,6 +119,13 @@ static struct err *add_known(struct ldso *l)
 		     l->new_base + segment_end(new, 0), "l_map_end"));
 	TRY(add_word(l, l->old_base + segment_end(old, PF_X),
 		     l->new_base + segment_end(new, PF_X), "l_text_end"));
+	if (module_dynamic(old, DT_VERSYM, &ov) != module_dynamic(new, DT_VERSYM, &nv) ||
+	    gnu_hash_read(old, &oh) != gnu_hash_read(new, &nh))
+		return err_refuse(
+			"ldso-unknown", new->path,
+			"%s and %s do not have the same kinds of symbol tables for "
+			"ld.so",
+			old->path, new->path);
 	if (module_dynamic(old, DT_VERSYM, &ov) && module_dynamic(new, DT_VERSYM, &nv))
 		TRY(add_word(l, l->old_base + ov, l->new_base + nv, "l_versyms"));
 	if (gnu_hash_read(old, &oh) && gnu_hash_read(new, &nh)) {

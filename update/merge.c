@@ -3,6 +3,7 @@
 // file. By DWARF member where the type is known, else by word.
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "elf/type_fields.h"
 #include "update/initial.h"
@@ -30,14 +31,28 @@ static void put(uint8_t *to, uint64_t value, uint8_t len)
 	memcpy(to, &value, len);
 }
 
-// The process may hold a pointer to an equal string of an older image: it was never changed.
+// Whether an address lies in read-only memory of a program that is or was mapped.
+static bool in_constants(const struct plan *p, taddr_t addr)
+{
+	const struct mapping *m = maps_at(&p->subject->maps, addr);
+
+	if (!m || (m->prot & PROT_WRITE))
+		return false;
+	vec_for_each(im, &p->subject->record.images)
+		if (addr >= im->base && addr - im->base < im->span)
+			return true;
+	return false;
+}
+
+// The process may hold a pointer to an equal string of an older image: it was never changed. An equal string on
+// the heap is the program's own.
 static struct err *points_to_string(const struct plan *p, uint64_t ours, const char *s,
 				    bool *ret)
 {
 	char buf[STRING_MAX];
 
 	*ret = false;
-	if (!s || strlen(s) >= sizeof(buf) || !maps_at(&p->subject->maps, ours))
+	if (!s || strlen(s) >= sizeof(buf) || !in_constants(p, ours))
 		return NULL;
 	struct err *e = mem_read_string(p->subject->process->pid, ours, buf, sizeof(buf));
 	if (e)
@@ -175,14 +190,22 @@ static struct err *fill_growth(struct merging *m)
 
 	if (m->dest != m->ours)
 		return NULL;
-	for (uint64_t off = m->now_size; off < m->new->size; off++) {
+	for (uint64_t off = m->now_size; off < m->new->size;) {
+		uint64_t left = m->new->size - off, value;
+		uint8_t len = (uint8_t)(left < 8 - off % 8 ? left : 8 - off % 8);
 		struct initial_word theirs =
-			initial_word(m->p->new, m->new->addr + off, 1);
-		uint8_t byte = (uint8_t)theirs.raw;
+			initial_word(m->p->new, m->new->addr + off, len);
+		bool known;
 
-		if (byte)
-			TRY(plan_patch(m->p, m->dest + off, zeros, &byte, 1,
-				       "grown variable"));
+		TRY(initial_value_new(m->p, &theirs, &value, &known));
+		if (!known)
+			return err_refuse(
+				"var-resized", m->new->name,
+				"variable %s grows, and what its new part holds "
+				"is not known before it runs",
+				m->new->name);
+		TRY(plan_patch(m->p, m->dest + off, zeros, &value, len, "grown variable"));
+		off += len;
 	}
 	return NULL;
 }
@@ -230,6 +253,20 @@ static struct err *merge_pair(struct plan *p, uint32_t pair)
 	return e;
 }
 
+// It must be so still in the stop: its bytes are verified there, though nothing is written.
+static struct err *verify_removed(struct plan *p, const struct merging *m)
+{
+	enum { VERIFY_MAX = 65536 };
+
+	for (uint64_t off = 0; off < m->now_size && off < VERIFY_MAX; off += 8) {
+		uint64_t len = m->now_size - off < 8 ? m->now_size - off : 8;
+
+		TRY(plan_patch(p, m->ours + off, m->now + off, m->now + off, len,
+			       "removed variable"));
+	}
+	return NULL;
+}
+
 // A variable that is gone in NEW may go only if it has nothing to tell: it still has its initial value.
 static struct err *check_removed(struct plan *p, const struct var *old)
 {
@@ -249,6 +286,8 @@ static struct err *check_removed(struct plan *p, const struct var *old)
 		memcpy(&ours, m.now + off, len);
 		e = is_pristine(p, &base, ours, &pristine);
 	}
+	if (!e && pristine)
+		e = verify_removed(p, &m);
 	free(m.now);
 	if (!e && !pristine)
 		e = err_refuse(
@@ -261,6 +300,7 @@ static struct err *check_removed(struct plan *p, const struct var *old)
 
 struct err *merge_initial_data(struct plan *p)
 {
+	p->notes_before_merge = p->notes.n;
 	for (uint32_t i = 0; i < p->diff->vars.n; i++) {
 		const struct var_pair *vp = &p->diff->vars.v[i];
 
@@ -276,6 +316,31 @@ struct err *merge_initial_data(struct plan *p)
 			TRY(merge_pair(p, i));
 	}
 	return NULL;
+}
+
+static bool is_merged(const struct patch *patch)
+{
+	static const char *const whats[] = {"initial data", "grown variable",
+					    "removed variable"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(whats); i++)
+		if (!strcmp(patch->what, whats[i]))
+			return true;
+	return false;
+}
+
+struct err *merge_again(struct plan *p)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->patches.n; i++)
+		if (!is_merged(&p->patches.v[i]))
+			p->patches.v[kept++] = p->patches.v[i];
+	p->patches.n = kept;
+	while (p->notes.n > p->notes_before_merge)
+		free(p->notes.v[--p->notes.n]);
+	p->merged = p->conflicts = 0;
+	return merge_initial_data(p);
 }
 
 struct err *merge_moved(struct plan *p, const struct moved_var *moved, struct commit *c)

@@ -54,6 +54,7 @@ void plan_free(struct plan *p)
 	vec_free(&p->patches);
 	vec_free(&p->ifuncs);
 	vec_free(&p->moved);
+	vec_free(&p->entries);
 	vec_for_each(n, &p->notes)
 		free(*n);
 	vec_free(&p->notes);

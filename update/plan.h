@@ -34,8 +34,9 @@ struct plan {
 	VEC(struct patch) patches; // all but the frames and moved variables; entry jumps come last
 	VEC(struct ifunc_slot) ifuncs;
 	VEC(struct moved_var) moved;
-	VEC(char *) notes; // for the user, one line each
-	size_t merged, conflicts, jumps;
+	VEC(taddr_t) entries; // all by which functions are known, sorted
+	VEC(char *) notes;    // for the user, one line each
+	size_t merged, conflicts, jumps, notes_before_merge;
 };
 
 struct plan_options {
@@ -64,6 +65,9 @@ struct err *merge_initial_data(struct plan *p) must_check;
 struct err *plan_ldso(struct plan *p) must_check;
 struct err *plan_entries(struct plan *p) must_check;
 
+// After the process has changed a variable that was to be merged: merges all anew, member by member.
+struct err *merge_again(struct plan *p) must_check;
+
 // In the stop: the words that carry one moved variable over, as patches of the new image.
 struct err *merge_moved(struct plan *p, const struct moved_var *m, struct commit *c)
 	must_check;
@@ -74,8 +78,8 @@ struct err *plan_patch(struct plan *p, taddr_t addr, const void *old, const void
 		       size_t len, const char *what) must_check;
 
 // Run-time value of an address of NEW as data or code may hold it: canonical entry for the start of a
-// function, home for a variable, else the place in the new image. `is_end`: a pointer one past the end of
-// the variable that ends there is meant when both readings differ.
+// function, home for a variable, the end of a variable where only one ends there, else the place in the new
+// image.
 taddr_t plan_address(const struct plan *p, vaddr_t addr);
 
 static inline bool region_writable(enum region r)

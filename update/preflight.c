@@ -195,6 +195,13 @@ static struct err *check_keep_old(const struct plan *p, const char *name)
 
 		if (strcmp(p->diff->old_funcs.v[i].name, name))
 			continue;
+		if (p->diff->old_funcs.v[i].body.branches_into_entry)
+			return err_refuse(
+				"keep-old-unsafe", name,
+				"%s cannot go on in its old body: it branches back "
+				"into its first bytes, where the jump to the new "
+				"body goes",
+				name);
 		TRY(frame_keepable(p->diff, i, &fine, why, sizeof(why)));
 		if (!fine)
 			return err_refuse("keep-old-unsafe", name,
@@ -209,6 +216,13 @@ static struct err *check_names(const struct plan *p, const struct plan_options *
 {
 	for (size_t i = 0; i < opt->n_keep_old; i++)
 		TRY(check_keep_old(p, opt->keep_old[i]));
+	if (opt->at && subject_unwinds(p->subject))
+		return err_with(
+			err_new(ERR_UNSUPPORTED,
+				"--at %s: the program may throw C++ exceptions, which "
+				"cannot pass a gate",
+				opt->at),
+			"at-exceptions", opt->at);
 	return opt->at ? check_name(p, "--at", opt->at) : NULL;
 }
 
@@ -230,10 +244,12 @@ static bool is_common(const char *name)
 	return false;
 }
 
+enum { NEW_FUNCS_MANY = 8 };
+
 // A build of the same program has at least a third of its functions.
 static struct err *check_kinship(const struct plan *p)
 {
-	size_t own = 0, paired = 0;
+	size_t own = 0, own_new = 0, paired = 0;
 
 	for (uint32_t i = 0; i < p->diff->old_funcs.n; i++) {
 		if (is_common(p->diff->old_funcs.v[i].name))
@@ -242,7 +258,11 @@ static struct err *check_kinship(const struct plan *p)
 		own++;
 		paired += fp && fp->new != NO_TWIN;
 	}
-	if (own && paired < (own + 2) / 3)
+	vec_for_each(f, &p->diff->new_funcs)
+		own_new += !is_common(f->name);
+	// Of a very small program the new functions must tell.
+	if ((own && paired < (own + 2) / 3) ||
+	    (own_new > NEW_FUNCS_MANY && paired < own_new / 8))
 		return err_refuse(
 			"not-the-program",
 			p->new->path, "%s has only %zu of the %zu functions of %s: it is another program",

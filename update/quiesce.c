@@ -19,6 +19,8 @@ enum {
 	LAST_PAUSE_MS = 64,
 };
 
+static const uint64_t UNJUDGED_GRACE_NS = 1000000000;
+
 struct quiesce {
 	struct plan *p;
 	struct process *process;
@@ -97,7 +99,10 @@ static struct err *add_images(struct quiesce *q)
 		struct err *e = module_open(r->images.v[i].path, NULL, &m);
 
 		// A replaced file only means that a frame there could not be walked.
-		if (e || strcmp(m->build_id, r->images.v[i].build_id)) {
+		char id[PROGRAM_ID_MAX] = "";
+		if (!e)
+			program_id(m, id);
+		if (e || strcmp(id, r->images.v[i].build_id)) {
 			err_free(e);
 			module_close(m);
 			continue;
@@ -367,7 +372,9 @@ struct err *quiesce_freeze(struct quiesce *q, struct commit *c, uint64_t deadlin
 			TRY(gates_create(q->process, q->helper, subject_base(q->p->subject),
 					 GATES_MAX, &q->gates));
 		}
-		if (monotonic_ns() >= deadline && !only_unjudged(q))
+		// Verdicts that are still being worked out may take a little longer.
+		uint64_t end = only_unjudged(q) ? deadline + UNJUDGED_GRACE_NS : deadline;
+		if (monotonic_ns() >= end)
 			return not_quiescent(q);
 		TRY(pause_for(q, deadline, planted));
 	}

@@ -348,5 +348,11 @@ taddr_t plan_address(const struct plan *p, vaddr_t addr)
 			return layout_function(&p->layout, addr);
 		return p->layout.base + addr;
 	}
+	struct var_reading vr = diff_new_var_at(p->diff, addr);
+	if (vr.inside == NO_TWIN && vr.end_of != NO_TWIN) {
+		const struct var *v = &p->diff->new_vars.v[vr.end_of];
+
+		return layout_data(&p->layout, v->addr) + v->size;
+	}
 	return layout_data(&p->layout, addr);
 }

@@ -34,6 +34,10 @@ struct swapping {
 	struct maps maps;
 	bool locked;
 	VEC(struct swap) swaps;
+	// For prctl: memory with its arguments, and NEW opened in the target.
+	taddr_t area;
+	size_t auxv_words;
+	int64_t exe_fd;
 };
 
 // Whether the target may set its executable, and whether it locks memory (mlockall: the copy must be locked).
@@ -132,27 +136,6 @@ static struct err *swap_some(struct swapping *s, bool writable)
 	return NULL;
 }
 
-// The writable part must not change while it is copied.
-static struct err *swap_writable_stopped(struct swapping *s, uint64_t *stop_ns)
-{
-	uint64_t first = 0, last = 0;
-
-	process_boost(s->process);
-	struct err *e = process_freeze(
-		s->process, monotonic_ns() + STOP_TIMEOUT_MS * 1000000ull, &first);
-	if (!e) {
-		e = swap_some(s, true);
-		struct err *thawed = process_thaw(s->process, &last);
-		if (e)
-			err_free(thawed);
-		else
-			e = thawed;
-		*stop_ns = last - first;
-	}
-	process_unboost(s->process);
-	return e;
-}
-
 // proc(5), /proc/PID/stat: fields 26-28 and 45-51 are the addresses that PR_SET_MM_MAP wants back.
 static struct err *read_mm(pid_t pid, struct prctl_mm_map *mm)
 {
@@ -229,48 +212,66 @@ static struct err *read_auxv(struct swapping *s, uint64_t *auxv, size_t *n)
 
 enum { PATH_AT = 0, MM_AT = 4096, AUXV_AT = 8192, AREA = 16384 };
 
-// Makes the helper open NEW and hand it to prctl, with its arguments in `area`. The descriptor lives in the
+// Makes the helper open NEW and puts prctl's arguments into memory of the target. The descriptor lives in the
 // helper's own table and ends with it.
-static struct err *set_exe_in(struct swapping *s, taddr_t area, const char *path)
-{
-	uint64_t auxv[AUXV_MAX];
-	struct prctl_mm_map mm = {0};
-	pid_t pid = s->process->pid;
-	size_t n = 0;
-	int64_t rfd, r;
-
-	TRY(read_mm(pid, &mm));
-	TRY(current_brk(s->h, &mm.brk));
-	TRY(read_auxv(s, auxv, &n));
-	mm.auxv = (void *)(area + AUXV_AT);
-	mm.auxv_size = (uint32_t)(n * 8);
-	TRY(mem_write(pid, area + PATH_AT, path, strlen(path) + 1));
-	TRY(mem_write(pid, area + AUXV_AT, auxv, n * 8));
-	const uint64_t open_args[6] = {(uint64_t)AT_FDCWD, area + PATH_AT,
-				       O_RDONLY | O_CLOEXEC};
-	TRY(helper_syscall(s->h, SYS_openat, open_args, &rfd));
-	if (rfd < 0)
-		return err_sys((int)rfd, "the process cannot open %s", path);
-	mm.exe_fd = (uint32_t)rfd;
-	TRY(mem_write(pid, area + MM_AT, &mm, sizeof(mm)));
-	const uint64_t prctl_args[6] = {PR_SET_MM, PR_SET_MM_MAP, area + MM_AT,
-					sizeof(mm)};
-	TRY(helper_syscall(s->h, SYS_prctl, prctl_args, &r));
-	return r < 0 ? err_sys((int)r, "prctl(PR_SET_MM_MAP)") : NULL;
-}
-
-static struct err *set_exe(struct swapping *s)
+static struct err *prepare_exe(struct swapping *s)
 {
 	_cleanup_free_ char *path = realpath(s->p->new->path, NULL);
-	taddr_t area;
+	uint64_t auxv[AUXV_MAX];
+	pid_t pid = s->process->pid;
 
 	if (!path || strlen(path) >= MM_AT)
 		return err_sys(path ? ENAMETOOLONG : errno, "cannot resolve %s",
 			       s->p->new->path);
 	TRY(helper_mmap(s->h, 0, AREA, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, &area));
-	struct err *e = set_exe_in(s, area, path);
-	err_free(helper_munmap(s->h, area, AREA));
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0, &s->area));
+	TRY(read_auxv(s, auxv, &s->auxv_words));
+	TRY(mem_write(pid, s->area + PATH_AT, path, strlen(path) + 1));
+	TRY(mem_write(pid, s->area + AUXV_AT, auxv, s->auxv_words * 8));
+	const uint64_t args[6] = {(uint64_t)AT_FDCWD, s->area + PATH_AT,
+				  O_RDONLY | O_CLOEXEC};
+	TRY(helper_syscall(s->h, SYS_openat, args, &s->exe_fd));
+	return s->exe_fd < 0 ? err_sys((int)s->exe_fd, "the process cannot open %s", path)
+			     : NULL;
+}
+
+// In the stop: the program break goes to the kernel as it is at this moment.
+static struct err *set_exe(struct swapping *s)
+{
+	struct prctl_mm_map mm = {0};
+	int64_t r;
+
+	TRY(read_mm(s->process->pid, &mm));
+	TRY(current_brk(s->h, &mm.brk));
+	mm.auxv = (void *)(s->area + AUXV_AT);
+	mm.auxv_size = (uint32_t)(s->auxv_words * 8);
+	mm.exe_fd = (uint32_t)s->exe_fd;
+	TRY(mem_write(s->process->pid, s->area + MM_AT, &mm, sizeof(mm)));
+	const uint64_t args[6] = {PR_SET_MM, PR_SET_MM_MAP, s->area + MM_AT, sizeof(mm)};
+	TRY(helper_syscall(s->h, SYS_prctl, args, &r));
+	return r < 0 ? err_sys((int)r, "prctl(PR_SET_MM_MAP)") : NULL;
+}
+
+// The writable part must not change while it is copied, nor the program break while it is told.
+static struct err *swap_stopped(struct swapping *s, uint64_t *stop_ns)
+{
+	uint64_t first = 0, last = 0;
+
+	process_boost(s->process);
+	struct err *e = process_freeze(
+		s->process, monotonic_ns() + STOP_TIMEOUT_MS * 1000000ull, &first);
+	if (!e) {
+		e = swap_some(s, true);
+		if (!e)
+			e = set_exe(s);
+		struct err *thawed = process_thaw(s->process, &last);
+		if (e)
+			err_free(thawed);
+		else
+			e = thawed;
+		*stop_ns = last - first;
+	}
+	process_unboost(s->process);
 	return e;
 }
 
@@ -280,8 +281,8 @@ static struct err *swap_all(struct swapping *s, uint64_t *stop_ns)
 	TRY(collect(s));
 	TRY(map_copies(s));
 	TRY(swap_some(s, false));
-	TRY(swap_writable_stopped(s, stop_ns));
-	return set_exe(s);
+	TRY(prepare_exe(s));
+	return swap_stopped(s, stop_ns);
 }
 
 struct err *swap_old_image(struct plan *p, struct helper *h, uint64_t *stop_ns)
@@ -292,6 +293,8 @@ struct err *swap_old_image(struct plan *p, struct helper *h, uint64_t *stop_ns)
 	vec_for_each(sw, &s.swaps)
 		if (sw->copy)
 			err_free(helper_munmap(h, sw->copy, sw->m->end - sw->m->start));
+	if (s.area)
+		err_free(helper_munmap(h, s.area, AREA));
 	vec_free(&s.swaps);
 	maps_deinit(&s.maps);
 	return e;

@@ -2,10 +2,12 @@
 // The order of a live update; see update.h and docs/design.md, "Order of an update".
 #include "update/update.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/proc.h"
 #include "process/fault.h"
 #include "update/install.h"
 #include "update/preview.h"
@@ -16,7 +18,8 @@
 enum {
 	MAX_TRIES = 5, // a word that was to be changed changed by itself: look again
 	FRAMES_PER_THREAD = 256, // room in the commit's log for return addresses
-	THREADS_SPARE = 64,	 // that may come into being until the stop
+	FRAMES_MAX = 1 << 18,
+	THREADS_SPARE = 64, // that may come into being until the stop
 	STEADY_WAIT_S = 5,
 };
 
@@ -67,14 +70,18 @@ static struct err *prepare_commit(struct update *u)
 	size_t threads = u->subject->process->threads.n + THREADS_SPARE;
 	_cleanup_free_ struct commit_span *spans =
 		malloc((p->patches.n + p->moved.n + 1) * sizeof(*spans));
-	size_t n = 0;
+	size_t n = 0, carried = 0, frames = threads * FRAMES_PER_THREAD;
 
 	if (!spans)
 		return err_nomem();
+	// At worst each byte of a moved variable is a word of its own.
+	vec_for_each(m, &p->moved)
+		carried += p->diff->new_vars.v[p->diff->vars.v[m->pair].new].size;
+	if (frames > FRAMES_MAX)
+		frames = FRAMES_MAX;
 	TRY(fresh_maps(u));
 	TRY(commit_create(u->subject->process, u->helper, p->layout.base,
-			  p->patches.n + p->moved.n * 1024 + threads * FRAMES_PER_THREAD,
-			  threads, &u->commit));
+			  p->patches.n + carried + frames, threads, &u->commit));
 	vec_for_each(patch, &p->patches)
 		spans[n++] = (struct commit_span){.addr = patch->addr, .len = patch->len};
 	vec_for_each(m, &p->moved)
@@ -91,6 +98,7 @@ static struct err *refresh_patches(struct update *u)
 	struct plan *p = u->plan;
 	size_t kept = 0;
 
+	TRY(merge_again(p));
 	for (size_t i = 0; i < p->patches.n; i++) {
 		struct patch patch = p->patches.v[i];
 		uint8_t now[PATCH_MAX];
@@ -99,15 +107,8 @@ static struct err *refresh_patches(struct update *u)
 		if (memcmp(now, patch.old_bytes, patch.len)) {
 			if (!memcmp(now, patch.new_bytes, patch.len))
 				continue;
-			if (!strcmp(patch.what, "initial data")) {
-				TRY(plan_note(
-					p,
-					"0x%lx: changed by the process meanwhile: its "
-					"value stays",
-					patch.addr));
-				p->conflicts++;
-				continue;
-			}
+			if (!strcmp(patch.what, "initial data"))
+				continue; // between two looks: its value stays
 			if (!strcmp(patch.what, "binding of an old PLT slot"))
 				continue; // bound meanwhile
 			return err_refuse("text-changed", patch.what,
@@ -131,6 +132,8 @@ static struct err *add_patches(struct update *u)
 // In the stop: what must be as it is at this very moment, then the commit.
 static struct err *commit_now(struct update *u)
 {
+	if (u->plan->moved.n)
+		TRY(fresh_maps(u)); // memory that is new is searched for pointers too
 	vec_for_each(m, &u->plan->moved)
 		TRY(merge_moved(u->plan, m, u->commit));
 	TRY(fault_point("update-before-commit"));
@@ -249,6 +252,7 @@ static void finish(struct update *u)
 	// Protections first: with them back, the writable part of the old image is one mapping again.
 	if (!e)
 		e = commit_finish(u->commit);
+	bool tidy = !e;
 	if (!e)
 		e = swap_old_image(u->plan, u->helper, &u->ret->stop2_ns);
 	if (e) {
@@ -258,7 +262,7 @@ static void finish(struct update *u)
 		err_free(noted);
 		err_free(e);
 	}
-	if (s->recorded)
+	if (s->recorded && tidy)
 		err_free(helper_munmap(u->helper, s->record_addr, s->record_len));
 }
 
@@ -317,9 +321,18 @@ static struct err *run(struct update *u, pid_t pid, const char *new_path)
 					.at = u->opt->at,
 					.keep_old = u->opt->keep_old,
 					.n_keep_old = u->opt->n_keep_old};
+	_cleanup_close_ int lock = -1; // until this returns
 	struct err *e;
 
 	say(u, "reading the process");
+	if (!u->opt->dry_run) {
+		// Two tools at once must not even prepare. A process that is gone is told of below.
+		lock = os_proc_lock(pid);
+		if (lock == -EWOULDBLOCK)
+			return err_with(err_new(ERR_BUSY,
+						"another molt works on process %d", pid),
+					"busy", NULL);
+	}
 	e = subject_open(pid, u->opt->debug_dir, u->subject);
 	if (e)
 		return e;
