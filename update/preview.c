@@ -2,7 +2,9 @@
 // The stacks as a plan sees them; see preview.h.
 #include "update/preview.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "os/proc.h"
 #include "update/judge.h"
@@ -11,23 +13,28 @@
 static struct err *look(struct quiesce *q, pid_t tid, struct plan *p, size_t *unknown)
 {
 	struct judge *j = quiesce_judge(q);
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	char comm[16] = "";
 	_cleanup_(frames_deinit) struct frames f = {0};
 	_cleanup_(verdicts_deinit) struct verdicts v = {0};
 
+	if (os_proc_read(p->subject->process->pid, tid, "comm", &text, &len) >= 0)
+		snprintf(comm, sizeof(comm), "%.*s", (int)strcspn(text, "\n"), text);
 	TRY(unwind_blocked(quiesce_unwinder(q), tid, &f));
 	bool complete = f.complete;
 	f.complete = true; // an incomplete walk is expected here and told once
-	TRY(judge_stack(j, tid, "", &f, &v));
+	TRY(judge_stack(j, tid, comm, &f, &v));
 	TRY(judge_answer(j));
 	verdicts_reset(&v);
-	TRY(judge_stack(j, tid, "", &f, &v));
+	TRY(judge_stack(j, tid, comm, &f, &v));
 	if (!complete)
 		++*unknown;
 	vec_for_each(o, &v.obstacles) {
-		_cleanup_free_ char *text = obstacle_text(o);
+		_cleanup_free_ char *why = obstacle_text(o);
 
 		TRY(plan_note(p, "an update now would have to wait: %s",
-			      text ? text : o->reason));
+			      why ? why : o->reason));
 	}
 	return NULL;
 }

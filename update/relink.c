@@ -57,6 +57,11 @@ static bool is_pair(const struct plan *p, uint32_t old_var, uint32_t new_var)
 	return vp && old_var != NO_TWIN && vp->old == old_var;
 }
 
+static bool is_array(const struct var *v)
+{
+	return !v->type_name || strchr(v->type_name, '[');
+}
+
 // The variables an address may mean: what starts at or covers it, and for a `lea` what ends there. Of a twin
 // only the readings count that OLD's instruction has too.
 static struct var_reading site_vars(const struct site *s)
@@ -65,8 +70,13 @@ static struct var_reading site_vars(const struct site *s)
 
 	if (!(s->i->flags & INSN_LEA))
 		vr.end_of = NO_TWIN;
-	if (!s->twin)
+	if (!s->twin) {
+		// Nobody takes the end of what is no array when another variable begins there.
+		if (vr.inside != NO_TWIN && vr.end_of != NO_TWIN &&
+		    !is_array(&s->p->diff->new_vars.v[vr.end_of]))
+			vr.end_of = NO_TWIN;
 		return vr;
+	}
 	struct var_reading vo = diff_old_var_at(s->p->diff, s->twin->target);
 	bool inside = is_pair(s->p, vo.inside, vr.inside);
 	bool end_of = is_pair(s->p, vo.end_of, vr.end_of);
