@@ -262,8 +262,10 @@ static const struct code_text table[] = {
 	{"no-such-function", "the program has no function of this name",
 	 "--at and --keep-old take names of functions as the symbol table has them.",
 	 "'nm PROGRAM' lists them; a function that was inlined everywhere has none."},
-	{"at-exceptions", "--at cannot be used with a program that may throw C++ exceptions",
-	 "The moment is found by a gate in the place of a return address, and an exception "
+	{"at-exceptions",
+	 "--at cannot be used with a program that may throw C++ exceptions",
+	 "The moment is found by a gate in the place of a return address, and an "
+	 "exception "
 	 "that passes a gate would end the program.",
 	 "Leave out --at."},
 	{"unwind-failed", "a thread's stack cannot be walked",
