@@ -267,7 +267,9 @@ static const struct code_text table[] = {
 	 "The moment is found by a gate in the place of a return address, and an "
 	 "exception "
 	 "that passes a gate would end the program.",
-	 "Leave out --at."},
+	 "Leave out --at: molt then takes the first moment at which no thread is inside "
+	 "changed "
+	 "code."},
 	{"unwind-failed", "a thread's stack cannot be walked",
 	 "Without complete unwind information molt cannot tell which functions are "
 	 "active in the thread.",
