@@ -318,7 +318,7 @@ struct err *merge_initial_data(struct plan *p)
 	return NULL;
 }
 
-static bool is_merged(const struct patch *patch)
+bool patch_is_merged(const struct patch *patch)
 {
 	static const char *const whats[] = {"initial data", "grown variable",
 					    "removed variable"};
@@ -334,7 +334,7 @@ struct err *merge_again(struct plan *p)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < p->patches.n; i++)
-		if (!is_merged(&p->patches.v[i]))
+		if (!patch_is_merged(&p->patches.v[i]))
 			p->patches.v[kept++] = p->patches.v[i];
 	p->patches.n = kept;
 	while (p->notes.n > p->notes_before_merge)

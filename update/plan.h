@@ -67,6 +67,8 @@ struct err *plan_entries(struct plan *p) must_check;
 
 // After the process has changed a variable that was to be merged: merges all anew, member by member.
 struct err *merge_again(struct plan *p) must_check;
+// Whether a patch is one of the merge's.
+bool patch_is_merged(const struct patch *patch);
 
 // In the stop: the words that carry one moved variable over, as patches of the new image.
 struct err *merge_moved(struct plan *p, const struct moved_var *m, struct commit *c)

@@ -107,13 +107,13 @@ static struct err *refresh_patches(struct update *u)
 		if (memcmp(now, patch.old_bytes, patch.len)) {
 			if (!memcmp(now, patch.new_bytes, patch.len))
 				continue;
-			if (!strcmp(patch.what, "initial data"))
-				continue; // between two looks: its value stays
 			if (!strcmp(patch.what, "binding of an old PLT slot"))
-				continue; // bound meanwhile
-			return err_refuse("text-changed", patch.what,
-					  "the %s at 0x%lx was changed by somebody else",
-					  patch.what, patch.addr);
+				continue;	      // bound meanwhile
+			if (!patch_is_merged(&patch)) // else the next stop will tell
+				return err_refuse(
+					"text-changed", patch.what,
+					"the %s at 0x%lx was changed by somebody else",
+					patch.what, patch.addr);
 		}
 		p->patches.v[kept++] = patch;
 	}
