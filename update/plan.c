@@ -9,7 +9,6 @@
 #include <string.h>
 
 enum {
-	PAGE = 4096,
 	HOLE_GUARD =
 		1 << 20, // room for the gates and the commit's area, and for the heap to grow
 };

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "os/proc.h"
 #include "util/cleanup.h"
 
 enum { PAGE = 4096 };
@@ -231,10 +232,36 @@ static struct err *open_recorded(struct subject *s, const char *debug_dir)
 			  s->record.generation, im->build_id, im->path);
 }
 
+// arch/x86: the kernel names a thread's features in its status, "x86_Thread_features: shstk wrss". Threads have
+// what the first one had when it made them.
+static struct err *check_shadow_stack(pid_t pid)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	int r = os_proc_read(pid, 0, "status", &text, &len);
+
+	if (r < 0)
+		return err_sys(r, "cannot read the status of process %d", pid);
+	const char *line = strstr(text, "\nx86_Thread_features:");
+	if (!line)
+		return NULL;
+	_cleanup_free_ char *features = strndup(line + 1, strcspn(line + 1, "\n"));
+	if (!features)
+		return err_nomem();
+	if (strstr(features, "shstk"))
+		return err_refuse(
+			"shadow-stack", NULL,
+			"process %d has a shadow stack: its return addresses cannot be "
+			"moved",
+			pid);
+	return NULL;
+}
+
 struct err *subject_open(pid_t pid, const char *debug_dir, struct subject *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	TRY(process_open(pid, &ret->process));
+	TRY(check_shadow_stack(pid));
 	TRY(maps_read(pid, &ret->maps));
 	TRY(record_find(pid, &ret->maps, &ret->record, &ret->record_addr,
 			&ret->record_len, &ret->recorded));

@@ -262,6 +262,12 @@ static const struct code_text table[] = {
 	{"no-such-function", "the program has no function of this name",
 	 "--at and --keep-old take names of functions as the symbol table has them.",
 	 "'nm PROGRAM' lists them; a function that was inlined everywhere has none."},
+	{"shadow-stack", "the process has a shadow stack (CET)",
+	 "The processor checks each return address against a copy that molt cannot "
+	 "change; moving "
+	 "a frame would end the program.",
+	 "Start the program without shadow stacks (GLIBC_TUNABLES), or restart it in the "
+	 "new build."},
 	{"at-exceptions",
 	 "--at cannot be used with a program that may throw C++ exceptions",
 	 "The moment is found by a gate in the place of a return address, and an "
