@@ -34,7 +34,7 @@ static struct err *occupancy_read(const struct plan *p, struct occupancy *ret)
 	if (!ret->starts)
 		return err_nomem();
 	vec_for_each(v, &d->old_vars)
-		ret->starts[ret->n++] = layout_data(&p->subject->record.layout, v->addr);
+		ret->starts[ret->n++] = layout_data(&p->subject->record->layout, v->addr);
 	qsort(ret->starts, ret->n, sizeof(*ret->starts), by_addr);
 	return NULL;
 }
@@ -42,7 +42,7 @@ static struct err *occupancy_read(const struct plan *p, struct occupancy *ret)
 // Bytes from `home` to the next variable; 0 when it is the last one of its mapping.
 static uint64_t room_at(const struct plan *p, const struct occupancy *o, taddr_t home)
 {
-	const struct mapping *m = maps_at(&p->subject->maps, home);
+	const struct mapping *m = maps_at(&p->subject->target->maps, home);
 
 	for (size_t i = 0; i < o->n; i++)
 		if (o->starts[i] > home && m && o->starts[i] < m->end)
@@ -135,7 +135,7 @@ static struct err *place_variable(struct plan *p, const struct occupancy *o, uin
 		return NULL;
 	const struct var *old = &p->diff->old_vars.v[vp->old];
 	const struct var *new = &p->diff->new_vars.v[vp->new];
-	taddr_t home = layout_data(&p->subject->record.layout, old->addr);
+	taddr_t home = layout_data(&p->subject->record->layout, old->addr);
 
 	if (old->region == REGION_TLS || new->region == REGION_TLS)
 		return NULL;
@@ -154,7 +154,7 @@ static struct err *place_variable(struct plan *p, const struct occupancy *o, uin
 // A function keeps the address the process knows it by; its entries in older images become aliases.
 static struct err *place_function(struct plan *p, const struct func_pair *fp)
 {
-	const struct layout *was = &p->subject->record.layout;
+	const struct layout *was = &p->subject->record->layout;
 
 	if (fp->old == NO_TWIN || fp->new == NO_TWIN)
 		return NULL;

@@ -122,7 +122,7 @@ static struct err *bind_old_slots(struct plan *p)
 			continue;
 		is_ifunc = false;
 		if (r->sym_defined)
-			value = layout_function(&p->subject->record.layout, r->sym_addr);
+			value = layout_function(&p->subject->record->layout, r->sym_addr);
 		else
 			TRY(resolve_external(p, r, &value, &is_ifunc, &found));
 		if (is_ifunc) {

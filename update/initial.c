@@ -77,7 +77,7 @@ struct err *initial_value_new(const struct plan *p, const struct initial_word *w
 // The live value of an address of OLD as its data holds it.
 static taddr_t old_address(const struct plan *p, vaddr_t at)
 {
-	const struct layout *l = &p->subject->record.layout;
+	const struct layout *l = &p->subject->record->layout;
 	struct var_reading vr = diff_old_var_at(p->diff, at);
 
 	if (module_region(p->subject->old, at) == REGION_TEXT)

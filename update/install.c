@@ -143,10 +143,13 @@ static struct err *copy_image(const struct record_image *from, struct record *to
 
 static struct err *fill_record(const struct plan *p, struct record *r)
 {
-	const struct record *was = &p->subject->record;
+	const struct record *was = p->subject->record;
 	char path[PATH_MAX], id[PROGRAM_ID_MAX];
 
-	r->generation = was->generation + 1;
+	r->generation = record_list_generation(&p->subject->target->records) + 1;
+	r->name = strdup(was->name);
+	if (!r->name)
+		return err_nomem();
 	r->text_hash = image_text_hash(p->new, p->image, p->new->span);
 	vec_for_each(im, &was->images)
 		TRY(copy_image(im, r));
@@ -225,25 +228,24 @@ struct err *uninstall(struct installed *in)
 	return NULL;
 }
 
-static bool is_live_image(const struct subject *s, const struct mapping *m)
+static bool is_live_record(const struct target *t, const struct mapping *m)
 {
-	vec_for_each(im, &s->record.images)
-		if (m->start >= im->base && m->start < im->base + im->span)
+	vec_for_each(f, &t->records.v)
+		if (m->start >= f->addr && m->start < f->addr + f->len)
 			return true;
 	return false;
 }
 
-struct err *clear_leftovers(struct subject *s, struct helper *h)
+struct err *clear_leftovers(const struct target *t, struct helper *h)
 {
 	static const char image[] = "/memfd:" IMAGE_NAME,
 			  record[] = "/memfd:" RECORD_NAME;
 
-	vec_for_each(m, &s->maps.v) {
-		bool dead_image =
-			!strncmp(m->path, image, strlen(image)) && !is_live_image(s, m);
+	vec_for_each(m, &t->maps.v) {
+		bool dead_image = !strncmp(m->path, image, strlen(image)) &&
+				  !target_in_images(t, m->start);
 		bool dead_record = !strncmp(m->path, record, strlen(record)) &&
-				   !(s->recorded && m->start >= s->record_addr &&
-				     m->start < s->record_addr + s->record_len);
+				   !is_live_record(t, m);
 
 		if (dead_image || dead_record)
 			TRY(helper_munmap(h, m->start, m->end - m->start));

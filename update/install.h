@@ -23,4 +23,4 @@ struct err *install(struct plan *p, struct helper *h, struct installed *ret) mus
 struct err *uninstall(struct installed *in) must_check;
 
 // Images and records of updates that never committed (a tool that died) are unmapped.
-struct err *clear_leftovers(struct subject *s, struct helper *h) must_check;
+struct err *clear_leftovers(const struct target *t, struct helper *h) must_check;

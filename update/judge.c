@@ -69,7 +69,7 @@ static bool in_current(const struct judge *j, taddr_t pc, vaddr_t *ret)
 
 static bool in_older_image(const struct judge *j, taddr_t pc)
 {
-	vec_for_each(im, &j->p->subject->record.images)
+	vec_for_each(im, &j->p->subject->record->images)
 		if (pc >= im->base && pc - im->base < im->span)
 			return true;
 	return false;
@@ -230,7 +230,7 @@ static bool is_binding(const struct judge *j, const struct frames *f, size_t i)
 	if (i == 0 || !m || !in_current(j, f->v.v[i].pc, &pc))
 		return false;
 	const struct loaded_module *callee = f->v.v[i - 1].module;
-	taddr_t r_debug = j->p->subject->links.r_debug;
+	taddr_t r_debug = j->p->subject->target->links.r_debug;
 	return callee && callee->base <= r_debug &&
 	       r_debug - callee->base < callee->file->span;
 }

@@ -262,7 +262,7 @@ static struct err *patch_auxv(struct ldso *l)
 	enum { TOP = 256 * 1024 };
 	static const size_t max_words = TOP / 8;
 
-	vec_for_each(m, &l->p->subject->maps.v) {
+	vec_for_each(m, &l->p->subject->target->maps.v) {
 		if (strcmp(m->path, "[stack]"))
 			continue;
 		size_t n = (m->end - m->start) / 8;
@@ -319,16 +319,17 @@ static const struct mapping *rtld_mapping(const struct subject *s)
 {
 	const struct link_entry *best = NULL;
 
-	vec_for_each(it, &s->links.v)
-		if (it->base <= s->links.r_debug && (!best || it->base > best->base))
+	vec_for_each(it, &s->target->links.v)
+		if (it->base <= s->target->links.r_debug &&
+		    (!best || it->base > best->base))
 			best = it;
-	return best ? maps_at(&s->maps, best->dynamic) : NULL;
+	return best ? maps_at(&s->target->maps, best->dynamic) : NULL;
 }
 
 static struct err *patch_all(struct ldso *l)
 {
 	struct subject *s = l->p->subject;
-	taddr_t map = s->links.v.n ? s->links.v.v[0].addr : 0;
+	taddr_t map = s->target->links.v.n ? s->target->links.v.v[0].addr : 0;
 	const struct mapping *rtld = rtld_mapping(s);
 
 	if (!map || !rtld || !rtld->ino)
@@ -337,7 +338,7 @@ static struct err *patch_all(struct ldso *l)
 			"ldso-unknown", "r_debug");
 	TRY(add_known(l));
 	TRY(patch_link_map(l, map));
-	vec_for_each(m, &s->maps.v)
+	vec_for_each(m, &s->target->maps.v)
 		if (m->ino == rtld->ino && m->dev == rtld->dev && !(m->prot & PROT_EXEC))
 			TRY(patch_ldso_mapping(l, map, m));
 	TRY(patch_auxv(l));

@@ -34,11 +34,11 @@ static void put(uint8_t *to, uint64_t value, uint8_t len)
 // Whether an address lies in read-only memory of a program that is or was mapped.
 static bool in_constants(const struct plan *p, taddr_t addr)
 {
-	const struct mapping *m = maps_at(&p->subject->maps, addr);
+	const struct mapping *m = maps_at(&p->subject->target->maps, addr);
 
 	if (!m || (m->prot & PROT_WRITE))
 		return false;
-	vec_for_each(im, &p->subject->record.images)
+	vec_for_each(im, &p->subject->record->images)
 		if (addr >= im->base && addr - im->base < im->span)
 			return true;
 	return false;
@@ -274,7 +274,7 @@ static struct err *check_removed(struct plan *p, const struct var *old)
 
 	if (!region_writable(old->region) || old->linker || old->copy_reloc || !old->size)
 		return NULL;
-	m.ours = layout_data(&p->subject->record.layout, old->addr);
+	m.ours = layout_data(&p->subject->record->layout, old->addr);
 	struct err *e = read_now(&m);
 	bool pristine = true;
 	for (uint64_t off = 0; !e && pristine && off < old->size; off += 8) {

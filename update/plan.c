@@ -71,7 +71,7 @@ static void reach(const struct subject *s, taddr_t *lo, taddr_t *hi)
 {
 	*lo = UINT64_MAX;
 	*hi = 0;
-	vec_for_each(im, &s->record.images) {
+	vec_for_each(im, &s->record->images) {
 		if (im->base < *lo)
 			*lo = im->base;
 		if (im->base + im->span > *hi)
@@ -84,8 +84,8 @@ static struct err *choose_base(struct plan *p)
 	taddr_t lo, hi;
 
 	reach(p->subject, &lo, &hi);
-	p->layout.base =
-		maps_find_hole(&p->subject->maps, lo, hi, p->new->span, HOLE_GUARD);
+	p->layout.base = maps_find_hole(&p->subject->target->maps, lo, hi, p->new->span,
+					HOLE_GUARD);
 	if (!p->layout.base)
 		return err_refuse("no-room", p->new->path,
 				  "there is no free range of %lu bytes within 2 GB of "

@@ -32,7 +32,7 @@ static bool merged_word(const struct plan *p, taddr_t at, vaddr_t from, vaddr_t 
 			continue;
 		vaddr_t target = (r->name ? r->sym_addr : 0) + (uint64_t)r->addend;
 		if (target >= from && target < to &&
-		    layout_data(&p->subject->record.layout, r->addr) == at)
+		    layout_data(&p->subject->record->layout, r->addr) == at)
 			return true;
 	}
 	return false;
@@ -91,7 +91,7 @@ static struct err *search(struct search *s)
 		return err_nomem();
 	s->pagemap = fd;
 	s->buf = buf;
-	vec_for_each(m, &s->p->subject->maps.v) {
+	vec_for_each(m, &s->p->subject->target->maps.v) {
 		if (!(m->prot & PROT_WRITE) || !strncmp(m->path, "/memfd:molt:", 12))
 			continue;
 		for (taddr_t at = m->start; at < m->end && !s->found;

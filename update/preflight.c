@@ -26,7 +26,7 @@ static const struct {
 // A library that the process has anyway (another one needed it) is no new one.
 static bool is_loaded(const struct subject *s, const char *name)
 {
-	vec_for_each(l, &s->links.v) {
+	vec_for_each(l, &s->target->links.v) {
 		const char *base = strrchr(l->name, '/');
 
 		if (!strcmp(base ? base + 1 : l->name, name))
@@ -183,7 +183,7 @@ static struct err *check_name(const struct plan *p, const char *option, const ch
 static struct err *check_keep_old(const struct plan *p, const char *name)
 {
 	TRY(check_name(p, "--keep-old", name));
-	if (subject_unwinds(p->subject))
+	if (target_unwinds(p->subject->target))
 		return err_refuse(
 			"keep-old-unsafe", name,
 			"%s cannot go on in its old body: the program may throw C++ "
@@ -216,7 +216,7 @@ static struct err *check_names(const struct plan *p, const struct plan_options *
 {
 	for (size_t i = 0; i < opt->n_keep_old; i++)
 		TRY(check_keep_old(p, opt->keep_old[i]));
-	if (opt->at && subject_unwinds(p->subject))
+	if (opt->at && target_unwinds(p->subject->target))
 		return err_with(
 			err_new(ERR_UNSUPPORTED,
 				"--at %s: the program may throw C++ exceptions, which "

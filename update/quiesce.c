@@ -92,7 +92,7 @@ static struct err *add_image(struct quiesce *q, const struct record_image *im,
 
 static struct err *add_images(struct quiesce *q)
 {
-	const struct record *r = &q->p->subject->record;
+	const struct record *r = q->p->subject->record;
 
 	for (size_t i = 0; i + 1 < r->images.n; i++) {
 		struct module *m = NULL;
@@ -129,14 +129,14 @@ static struct err *quiesce_init(struct quiesce *q)
 {
 	struct subject *s = q->p->subject;
 
-	TRY(unwinder_create(q->process, &s->maps, &q->unwinder));
+	TRY(unwinder_create(q->process, &s->target->maps, &q->unwinder));
 	q->judge = (struct judge){.p = q->p,
 				  .u = q->unwinder,
 				  .keep_old = q->opt.keep_old,
 				  .n_keep_old = q->opt.n_keep_old};
 	judge_types(&q->judge);
 	unwinder_set_translate(q->unwinder, real_address, q);
-	q->exceptions = subject_unwinds(s);
+	q->exceptions = target_unwinds(s->target);
 	q->pause_ms = FIRST_PAUSE_MS;
 	return add_images(q);
 }

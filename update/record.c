@@ -10,7 +10,7 @@
 #include "util/cleanup.h"
 
 enum {
-	RECORD_VERSION = 1,
+	RECORD_VERSION = 2,
 	RECORD_MAX = 64 << 20,
 	RECORD_MAX_IMAGES = 1 << 16,
 };
@@ -28,6 +28,7 @@ struct packed_header {
 	uint64_t base;
 	uint64_t n_homes, n_canonicals, n_aliases;
 	uint64_t strings_size;
+	uint64_t name;	   // offset into the strings
 	uint64_t checksum; // of everything but itself and the state
 };
 
@@ -45,6 +46,7 @@ void record_deinit(struct record *r)
 		free(it->build_id);
 	}
 	vec_free(&r->images);
+	free(r->name);
 	layout_deinit(&r->layout);
 }
 
@@ -81,6 +83,8 @@ struct err *record_pack(const struct record *r, void **ret, size_t *size)
 	memcpy(h.magic, record_magic, sizeof(h.magic));
 	vec_for_each(im, &r->images)
 		h.strings_size += strlen(im->path) + strlen(im->build_id) + 2;
+	h.name = h.strings_size;
+	h.strings_size += strlen(r->name) + 1;
 	size_t images = r->images.n * sizeof(struct packed_image);
 	size_t homes = r->layout.homes.n * sizeof(struct home);
 	size_t canon = r->layout.canonicals.n * sizeof(struct canonical);
@@ -109,6 +113,7 @@ struct err *record_pack(const struct record *r, void **ret, size_t *size)
 		memcpy(p, &pi, sizeof(pi));
 		p += sizeof(pi);
 	}
+	strcpy(strings + at, r->name);
 	if (homes)
 		memcpy(p, r->layout.homes.v, homes);
 	if (canon)
@@ -205,10 +210,15 @@ struct err *record_unpack(const void *block, size_t size, struct record *ret,
 	const char *strings = (const char *)block + h.size - h.strings_size;
 	if (strings[h.strings_size - 1])
 		return corrupt("unterminated string");
+	if (h.name >= h.strings_size)
+		return corrupt("string offset");
 	ret->generation = h.generation;
 	ret->text_hash = h.text_hash;
 	ret->layout.base = h.base;
 	*state = h.state;
+	ret->name = strdup(strings + h.name);
+	if (!ret->name)
+		return err_nomem();
 	TRY(unpack_images(&h, &p, strings, ret));
 	struct layout *l = &ret->layout;
 	TRY(copy_list((void **)&l->homes.v, &l->homes.n, &l->homes.cap, &p, h.n_homes,
@@ -219,13 +229,62 @@ struct err *record_unpack(const void *block, size_t size, struct record *ret,
 			 h.n_aliases, sizeof(struct entry_alias));
 }
 
-struct err *record_find(pid_t pid, const struct maps *maps, struct record *ret,
-			taddr_t *addr, uint64_t *len, bool *found)
+void record_list_deinit(struct record_list *l)
 {
-	*found = false;
+	vec_for_each(it, &l->v)
+		record_deinit(&it->record);
+	vec_free(&l->v);
+}
+
+struct found_record *record_of_exe(const struct record_list *l)
+{
+	struct found_record *ret = NULL;
+
+	vec_for_each(it, &l->v)
+		if (!*it->record.name)
+			ret = it;
+	return ret;
+}
+
+uint32_t record_list_generation(const struct record_list *l)
+{
+	return l->v.n ? l->v.v[l->v.n - 1].record.generation : 0;
+}
+
+// Adds the record that is mapped at [start, start + size) if it is live.
+static struct err *add_record(pid_t pid, taddr_t start, uint64_t size,
+			      struct record_list *ret)
+{
+	struct found_record f = {.addr = start, .len = size};
+	enum record_state state = 0;
+
+	if (size > RECORD_MAX)
+		return corrupt("size");
+	_cleanup_free_ void *block = malloc(size);
+	if (!block)
+		return err_nomem();
+	TRY(mem_read(pid, start, block, size));
+	struct err *e = record_unpack(block, size, &f.record, &state);
+	if (!e && state == RECORD_LIVE)
+		e = vec_push(&ret->v, f);
+	if (e || state != RECORD_LIVE)
+		record_deinit(&f.record);
+	return e;
+}
+
+static int by_generation(const void *a, const void *b)
+{
+	const struct found_record *x = a, *y = b;
+
+	if (x->record.generation != y->record.generation)
+		return x->record.generation < y->record.generation ? -1 : 1;
+	return strcmp(x->record.name, y->record.name);
+}
+
+struct err *record_list_read(pid_t pid, const struct maps *maps, struct record_list *ret)
+{
+	*ret = (struct record_list){0};
 	for (const struct mapping *m = maps->v.v; m < maps->v.v + maps->v.n; m++) {
-		struct record r = {0};
-		enum record_state state = 0;
 		taddr_t start = m->start;
 
 		if (strncmp(m->path, "/memfd:" RECORD_NAME, strlen("/memfd:" RECORD_NAME)))
@@ -234,28 +293,13 @@ struct err *record_find(pid_t pid, const struct maps *maps, struct record *ret,
 		while (m + 1 < maps->v.v + maps->v.n && m[1].start == m->end &&
 		       m[1].ino == m->ino && m[1].dev == m->dev)
 			m++;
-		uint64_t size = m->end - start;
-		if (size > RECORD_MAX)
-			return corrupt("size");
-		_cleanup_free_ void *block = malloc(size);
-		if (!block)
-			return err_nomem();
-		TRY(mem_read(pid, start, block, size));
-		struct err *e = record_unpack(block, size, &r, &state);
+		struct err *e = add_record(pid, start, m->end - start, ret);
 		if (e) {
-			record_deinit(&r);
+			record_list_deinit(ret);
 			return e;
 		}
-		if (state != RECORD_LIVE || (*found && r.generation < ret->generation)) {
-			record_deinit(&r);
-			continue;
-		}
-		if (*found)
-			record_deinit(ret);
-		*ret = r;
-		*addr = start;
-		*len = size;
-		*found = true;
 	}
+	if (ret->v.n)
+		qsort(ret->v.v, ret->v.n, sizeof(*ret->v.v), by_generation);
 	return NULL;
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The generation record: what a process has become, kept in the process itself.
+// The generation record: what a module of a process has become, kept in the process itself.
 //
-// A private mapping of a closed memfd named "molt:record". The newest mapping whose state is "live" is the
-// truth; one in state "prepared" belongs to an update that never committed. docs/design.md has the format.
+// A private mapping of a closed memfd named "molt:record", one for each module that was ever updated. Those
+// whose state is "live" are the truth; one in state "prepared" belongs to an update that never committed.
+// Generations count the updates of the process, whichever modules they changed. docs/design.md has the format.
 #pragma once
 
 #include "process/maps.h"
@@ -25,7 +26,8 @@ struct record_image { // a program that is or was mapped
 };
 
 struct record {
-	uint32_t generation;
+	uint32_t generation; // of the process when this module was last updated
+	char *name; // of the module in ld.so's list when it was first updated; "" for the executable
 	VEC(struct record_image) images; // ascending by generation; the last one is live
 	uint64_t text_hash; // of the live image's executable segments as molt wrote them
 	struct layout layout; // of the live image
@@ -42,6 +44,22 @@ extern const size_t record_state_offset;
 struct err *record_unpack(const void *block, size_t size, struct record *ret,
 			  enum record_state *state) must_check;
 
-// Finds the live record of a process; *found false when it was never updated. *addr, *len: its mapping.
-struct err *record_find(pid_t pid, const struct maps *maps, struct record *ret,
-			taddr_t *addr, uint64_t *len, bool *found) must_check;
+struct found_record {
+	struct record record;
+	taddr_t addr; // of its mapping
+	uint64_t len;
+};
+
+struct record_list {
+	VEC(struct found_record) v; // live ones, ascending by generation
+};
+
+// Finds the live records of a process: none when it was never updated.
+struct err *record_list_read(pid_t pid, const struct maps *maps, struct record_list *ret)
+	must_check;
+void record_list_deinit(struct record_list *l);
+
+// That of the executable, or NULL.
+struct found_record *record_of_exe(const struct record_list *l);
+// The generation of the process: that of its newest record, 0 when there is none.
+uint32_t record_list_generation(const struct record_list *l);

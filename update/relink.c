@@ -130,7 +130,7 @@ static taddr_t live_target(const struct plan *p, const struct insn *old)
 	int32_t disp;
 
 	memcpy(&disp, p->live + old->addr + old->disp_off, sizeof(disp));
-	return p->subject->record.layout.base + old->addr + old->len + (int64_t)disp;
+	return p->subject->record->layout.base + old->addr + old->len + (int64_t)disp;
 }
 
 // True when one of the variables that the twins may mean is not at home any more.

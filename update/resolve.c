@@ -37,7 +37,7 @@ static struct err *from_old_slot(const struct plan *p, const struct reloc *r,
 
 		// The libraries use the program's copy of such a variable for ever.
 		if (old->type == R_X86_64_COPY && same_name(old->name, r->name)) {
-			*ret = layout_data(&p->subject->record.layout, old->addr);
+			*ret = layout_data(&p->subject->record->layout, old->addr);
 			*found = true;
 			return NULL;
 		}
@@ -66,8 +66,8 @@ struct err *resolve_external(const struct plan *p, const struct reloc *r, taddr_
 	TRY(from_old_slot(p, r, ret, found));
 	if (*found)
 		return NULL;
-	TRY(link_lookup(&p->subject->links, r->name, r->version, true, ret, is_ifunc,
-			found));
+	TRY(link_lookup(&p->subject->target->links, r->name, r->version, true, ret,
+			is_ifunc, found));
 	if (*found)
 		return NULL;
 	*ret = 0;

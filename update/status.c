@@ -75,11 +75,17 @@ static struct err *make_generation_zero(pid_t pid, struct record *ret)
 static struct err *read_record(pid_t pid, struct status *ret)
 {
 	_cleanup_(maps_deinit) struct maps maps = {};
-	taddr_t addr;
-	uint64_t len;
+	_cleanup_(record_list_deinit) struct record_list records = {};
 
 	TRY(maps_read(pid, &maps));
-	return record_find(pid, &maps, &ret->record, &addr, &len, &ret->updated);
+	TRY(record_list_read(pid, &maps, &records));
+	struct found_record *exe = record_of_exe(&records);
+	if (!exe)
+		return NULL;
+	ret->record = exe->record;
+	exe->record = (struct record){}; // taken over
+	ret->updated = true;
+	return NULL;
 }
 
 struct err *status_read(pid_t pid, struct status *ret)

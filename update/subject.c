@@ -18,25 +18,13 @@ enum { PAGE = 4096 };
 
 void subject_deinit(struct subject *s)
 {
-	if (s->has_links)
-		link_list_deinit(&s->links);
-	record_deinit(&s->record);
+	record_deinit(&s->made_up);
 	module_closep(&s->old);
-	maps_deinit(&s->maps);
-	process_closep(&s->process);
 }
 
 struct err *subject_read(const struct subject *s, vaddr_t addr, void *buf, size_t len)
 {
-	return mem_read(s->process->pid, layout_data(&s->record.layout, addr), buf, len);
-}
-
-bool subject_unwinds(const struct subject *s)
-{
-	vec_for_each(l, &s->links.v)
-		if (strstr(l->name, "libstdc++") || strstr(l->name, "libc++abi"))
-			return true;
-	return false;
+	return mem_read(s->process->pid, layout_data(&s->record->layout, addr), buf, len);
 }
 
 struct err *subject_check_program(const struct module *m, const char *role)
@@ -88,7 +76,7 @@ static struct err *find_base(struct subject *s, taddr_t *ret)
 			continue;
 		uint64_t off = seg->offset & ~(uint64_t)(PAGE - 1);
 
-		vec_for_each(m, &s->maps.v) {
+		vec_for_each(m, &s->target->maps.v) {
 			if (m->ino != st.st_ino || m->offset != off)
 				continue;
 			*ret = m->start - (seg->addr & ~(uint64_t)(PAGE - 1));
@@ -176,7 +164,7 @@ static struct err *check_text_of_record(const struct subject *s)
 		if (seg->type == PT_LOAD && (seg->flags & PF_X))
 			TRY(mem_read(s->process->pid, subject_base(s) + seg->addr,
 				     live + seg->addr, seg->filesz));
-	if (image_text_hash(s->old, live, s->old->span) != s->record.text_hash)
+	if (image_text_hash(s->old, live, s->old->span) != s->record->text_hash)
 		return text_differs(s, subject_base(s));
 	return NULL;
 }
@@ -191,17 +179,19 @@ static struct err *open_generation_zero(struct subject *s, const char *debug_dir
 	TRY(subject_check_program(s->old, "running"));
 	TRY(find_base(s, &im.base));
 	im.span = s->old->span;
+	s->made_up.name = strdup("");
 	im.path = strdup(s->process->exe);
 	program_id(s->old, id);
 	im.build_id = strdup(id);
-	struct err *e =
-		im.path && im.build_id ? vec_push(&s->record.images, im) : err_nomem();
+	struct err *e = s->made_up.name && im.path && im.build_id
+				? vec_push(&s->made_up.images, im)
+				: err_nomem();
 	if (e) {
 		free(im.path);
 		free(im.build_id);
 		return e;
 	}
-	s->record.layout.base = im.base;
+	s->made_up.layout.base = im.base;
 	return check_text_of_file(s);
 }
 
@@ -209,7 +199,7 @@ static struct err *open_generation_zero(struct subject *s, const char *debug_dir
 // build-id decides.
 static struct err *open_recorded(struct subject *s, const char *debug_dir)
 {
-	const struct record_image *im = &s->record.images.v[s->record.images.n - 1];
+	const struct record_image *im = &s->record->images.v[s->record->images.n - 1];
 	char link[64], id[PROGRAM_ID_MAX];
 
 	snprintf(link, sizeof(link), "/proc/%d/exe", s->process->pid);
@@ -229,47 +219,29 @@ static struct err *open_recorded(struct subject *s, const char *debug_dir)
 	}
 	return err_refuse("not-the-program", im->path,
 			  "the program of generation %u (build-id %s) is no longer at %s",
-			  s->record.generation, im->build_id, im->path);
+			  s->record->generation, im->build_id, im->path);
 }
 
-// arch/x86: the kernel names a thread's features in its status, "x86_Thread_features: shstk wrss". Threads have
-// what the first one had when it made them.
-static struct err *check_shadow_stack(pid_t pid)
+struct err *subject_open_exe(struct target *t, const char *debug_dir, struct subject *ret)
 {
-	_cleanup_free_ char *text = NULL;
-	size_t len = 0;
-	int r = os_proc_read(pid, 0, "status", &text, &len);
+	struct found_record *found = record_of_exe(&t->records);
 
-	if (r < 0)
-		return err_sys(r, "cannot read the status of process %d", pid);
-	const char *line = strstr(text, "\nx86_Thread_features:");
-	if (!line)
-		return NULL;
-	_cleanup_free_ char *features = strndup(line + 1, strcspn(line + 1, "\n"));
-	if (!features)
-		return err_nomem();
-	if (strstr(features, "shstk"))
-		return err_refuse(
-			"shadow-stack", NULL,
-			"process %d has a shadow stack: its return addresses cannot be "
-			"moved",
-			pid);
-	return NULL;
-}
-
-struct err *subject_open(pid_t pid, const char *debug_dir, struct subject *ret)
-{
 	memset(ret, 0, sizeof(*ret));
-	TRY(process_open(pid, &ret->process));
-	TRY(check_shadow_stack(pid));
-	TRY(maps_read(pid, &ret->maps));
-	TRY(record_find(pid, &ret->maps, &ret->record, &ret->record_addr,
-			&ret->record_len, &ret->recorded));
-	if (ret->recorded)
+	ret->target = t;
+	ret->process = t->process;
+	if (found) {
+		ret->recorded = true;
+		ret->record_addr = found->addr;
+		ret->record_len = found->len;
+		ret->record = &found->record;
 		TRY(open_recorded(ret, debug_dir));
-	else
+	} else {
+		ret->record = &ret->made_up;
 		TRY(open_generation_zero(ret, debug_dir));
-	TRY(link_list_read(pid, subject_base(ret), ret->old, &ret->links));
-	ret->has_links = true;
+	}
+	if (t->has_links)
+		return NULL;
+	TRY(link_list_read(t->process->pid, subject_base(ret), ret->old, &t->links));
+	t->has_links = true;
 	return NULL;
 }

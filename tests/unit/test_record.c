@@ -8,7 +8,7 @@
 
 static struct record sample(void)
 {
-	struct record r = {.generation = 2, .text_hash = 0x1234};
+	struct record r = {.generation = 2, .text_hash = 0x1234, .name = strdup("libx.so")};
 	static const char *const paths[] = {"/bin/a", "/bin/b", "/bin/c"};
 
 	for (uint32_t i = 0; i < 3; i++) {
@@ -47,6 +47,7 @@ START_TEST(round_trip)
 	ck_assert_uint_eq(back.generation, 2);
 	ck_assert_uint_eq(back.text_hash, 0x1234);
 	ck_assert_uint_eq(back.images.n, 3);
+	ck_assert_str_eq(back.name, "libx.so");
 	ck_assert_str_eq(back.images.v[2].path, "/bin/c");
 	ck_assert_uint_eq(back.layout.homes.n, 5);
 	ck_assert_uint_eq(layout_data(&back.layout, 17), 0x10002); // second byte of home 1

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One process in an update, with all that is made for it. update.c gives the order.
+#pragma once
+
+#include "update/install.h"
+#include "update/quiesce.h"
+#include "update/update.h"
+
+struct unit { // a module that is updated: the first one is the executable
+	struct subject subject;
+	struct plan *plan;
+	struct installed installed;
+};
+
+struct job {
+	const struct update_options *opt;
+	struct update_result *ret;
+	int lock; // held until job_deinit; negative: none
+	struct target target;
+	VEC(struct unit *) units;
+	struct helper *helper;
+	struct commit *commit;
+	struct quiesce *quiesce;
+	bool committed;
+};
+
+static inline struct plan *job_plan(const struct job *j)
+{
+	return j->units.v[0]->plan;
+}
+
+void job_say(const struct job *j, const char *text);
+
+// Locks and looks at the process and makes the plans; nothing is touched. j->opt and j->ret are set by the caller,
+// all else is zero. After an error too: job_deinit.
+struct err *job_open(struct job *j, pid_t pid, const char *new_path) must_check;
+// For a dry run: what the stacks say now, as notes.
+struct err *job_preview(struct job *j) must_check;
+
+// The process running: helper, leftovers, images and records, the commit, the first walk of the stacks.
+struct err *job_prepare(struct job *j) must_check;
+
+// Puts the plans' patches on the commit, in place of all that was there.
+struct err *job_add_patches(struct job *j) must_check;
+// After a stop in which a word had changed by itself: plans as the process is now.
+struct err *job_refresh(struct job *j) must_check;
+// In the stop: the moved variables as they are at this moment.
+struct err *job_carry(struct job *j) must_check;
+
+// After the commit and the thaw. Nothing may make the update fail any more: what goes wrong becomes a note.
+void job_tidy(struct job *j);
+// Ends what job_prepare made; without a commit the process is as it was.
+void job_release(struct job *j);
+void job_deinit(struct job *j);
