@@ -61,7 +61,7 @@ ssize_t pwrite64(int fd, const void *buf, size_t len, off_t off)
 	static ssize_t (*real)(int, const void *, size_t, off_t);
 
 	if (!real)
-		real = (ssize_t (*)(int, const void *, size_t, off_t))next("pwrite64");
+		real = (ssize_t(*)(int, const void *, size_t, off_t))next("pwrite64");
 	count();
 	return real(fd, buf, len, off);
 }
@@ -71,15 +71,16 @@ ssize_t pwrite(int fd, const void *buf, size_t len, off_t off)
 	return pwrite64(fd, buf, len, off);
 }
 
-ssize_t process_vm_writev(pid_t pid, const struct iovec *l, unsigned long nl, const struct iovec *r,
-			  unsigned long nr, unsigned long flags)
+ssize_t process_vm_writev(pid_t pid, const struct iovec *l, unsigned long nl,
+			  const struct iovec *r, unsigned long nr, unsigned long flags)
 {
-	static ssize_t (*real)(pid_t, const struct iovec *, unsigned long, const struct iovec *, unsigned long,
-			       unsigned long);
+	static ssize_t (*real)(pid_t, const struct iovec *, unsigned long,
+			       const struct iovec *, unsigned long, unsigned long);
 
 	if (!real)
-		real = (ssize_t (*)(pid_t, const struct iovec *, unsigned long, const struct iovec *, unsigned long,
-				    unsigned long))next("process_vm_writev");
+		real = (ssize_t(*)(pid_t, const struct iovec *, unsigned long,
+				   const struct iovec *, unsigned long,
+				   unsigned long))next("process_vm_writev");
 	count();
 	return real(pid, l, nl, r, nr, flags);
 }
