@@ -179,35 +179,53 @@ static unsigned look(const struct gates *g, bool *waiting)
 	return held;
 }
 
-static struct err *wait(struct gates *g, bool any, uint64_t deadline, unsigned *reached)
+static struct err *wait_in(struct gates *const *g, size_t n, bool any, uint64_t deadline,
+			   unsigned *reached)
 {
 	for (;;) {
-		uint32_t seen = __atomic_load_n(&g->head->arrivals, __ATOMIC_ACQUIRE);
 		uint64_t now = monotonic_ns();
-		struct timespec slice;
-		bool waiting;
+		const struct gates *late = NULL; // somebody is still to come there
+		uint32_t seen = 0;
 
-		renew_lease(g);
-		*reached = look(g, &waiting);
-		if (!waiting || (any && *reached) || now >= deadline)
+		*reached = 0;
+		for (size_t i = 0; i < n; i++) {
+			uint32_t arrivals =
+				__atomic_load_n(&g[i]->head->arrivals, __ATOMIC_ACQUIRE);
+			bool waiting;
+
+			renew_lease(g[i]);
+			*reached += look(g[i], &waiting);
+			if (!waiting)
+				continue;
+			late = g[i];
+			seen = arrivals;
+			if (!process_alive(g[i]->p))
+				return err_new(ERR_LOST, "process %d (%s) has ended",
+					       g[i]->p->pid, g[i]->p->comm);
+		}
+		if (!late || (any && *reached) || now >= deadline)
 			return *reached ? fault_point("gates-reached") : NULL;
-		if (!process_alive(g->p))
-			return err_new(ERR_LOST, "process %d (%s) has ended", g->p->pid,
-				       g->p->comm);
-		slice = (struct timespec){
-			.tv_nsec = (long)MIN(deadline - now, GATE_LEASE_MS * MS / 2)};
-		syscall(SYS_futex, &g->head->arrivals, FUTEX_WAIT, seen, &slice, NULL, 0);
+		// Several areas cannot be waited for at once: short looks at all of them.
+		uint64_t slice = n > 1 ? MS : GATE_LEASE_MS * MS / 2;
+		const struct timespec ts = {.tv_nsec = (long)MIN(deadline - now, slice)};
+		syscall(SYS_futex, &late->head->arrivals, FUTEX_WAIT, seen, &ts, NULL, 0);
 	}
 }
 
 struct err *gates_wait(struct gates *g, uint64_t deadline, unsigned *reached)
 {
-	return wait(g, false, deadline, reached);
+	return wait_in(&g, 1, false, deadline, reached);
 }
 
 struct err *gates_wait_any(struct gates *g, uint64_t deadline, unsigned *reached)
 {
-	return wait(g, true, deadline, reached);
+	return wait_in(&g, 1, true, deadline, reached);
+}
+
+struct err *gates_wait_several(struct gates *const *g, size_t n, uint64_t deadline,
+			       unsigned *reached)
+{
+	return wait_in(g, n, false, deadline, reached);
 }
 
 // How many saved words are on the stack at an offset of the common code.

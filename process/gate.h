@@ -36,6 +36,9 @@ struct err *gates_wait(struct gates *g, uint64_t deadline, unsigned *reached) mu
 // Waits until any gate is reached (a moment named by the user), or until the deadline.
 struct err *gates_wait_any(struct gates *g, uint64_t deadline, unsigned *reached)
 	must_check;
+// As gates_wait, for gates in several processes at once.
+struct err *gates_wait_several(struct gates *const *g, size_t n, uint64_t deadline,
+			       unsigned *reached) must_check;
 // The real return address behind a gate's address, 0 when addr is no gate. For unwinding.
 taddr_t gates_real(const struct gates *g, taddr_t addr);
 // True when the stopped thread is inside gate code: then *regs are all registers that it will have when it

@@ -2,8 +2,6 @@
 // Finding the moment; see quiesce.h.
 #include "update/quiesce.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +12,7 @@
 enum {
 	GATES_MAX = 1024,
 	STOP_TIMEOUT_MS = 2000, // to get all threads stopped
-	GATE_ROUND_MS = 300, // look again even if no gate was reached: threads come and go
-	FIRST_PAUSE_MS = 1,  // where gates cannot be used: pauses double from here
-	LAST_PAUSE_MS = 64,
 };
-
-static const uint64_t UNJUDGED_GRACE_NS = 1000000000;
 
 struct quiesce {
 	struct plan *p;
@@ -37,9 +30,9 @@ struct quiesce {
 	bool exceptions; // C++ unwinds through return addresses: no gates
 	bool at_seen;	 // a gate over the function named by --at is planted
 	bool at_reached;
-	unsigned attempts;
-	struct quiesce_times times;
-	int pause_ms;
+	bool ready;	// what the last look found
+	size_t planted; // gates, since then
+	uint64_t judge_ns;
 };
 
 void quiesce_free(struct quiesce *q)
@@ -63,14 +56,9 @@ void quiesce_freep(struct quiesce **q)
 	quiesce_free(*q);
 }
 
-unsigned quiesce_attempts(const struct quiesce *q)
+uint64_t quiesce_judge_ns(const struct quiesce *q)
 {
-	return q->attempts;
-}
-
-struct quiesce_times quiesce_last_times(const struct quiesce *q)
-{
-	return q->times;
+	return q->judge_ns;
 }
 
 // The unwinder must know the images of all generations: their mappings have no file.
@@ -137,7 +125,6 @@ static struct err *quiesce_init(struct quiesce *q)
 	judge_types(&q->judge);
 	unwinder_set_translate(q->unwinder, real_address, q);
 	q->exceptions = target_unwinds(s->target);
-	q->pause_ms = FIRST_PAUSE_MS;
 	return add_images(q);
 }
 
@@ -248,16 +235,16 @@ static struct err *judge_all(struct quiesce *q, bool *ready)
 	return NULL;
 }
 
-static struct err *plant(struct quiesce *q, size_t *planted)
+struct err *quiesce_plant(struct quiesce *q)
 {
-	*planted = 0;
+	q->planted = 0;
 	if (q->exceptions || !q->gates)
 		return NULL;
 	vec_for_each(o, &q->verdicts.obstacles) {
 		if (!o->gate_slot || o->unjudged)
 			continue;
 		TRY(gates_plant(q->gates, o->tid, o->gate_slot));
-		++*planted;
+		q->planted++;
 	}
 	if (!q->opt.at || q->at_reached || !q->at_seen)
 		return NULL;
@@ -270,20 +257,25 @@ static struct err *plant(struct quiesce *q, size_t *planted)
 		if (!stack_has(&q->judge, &q->frames, q->opt.at, &slot))
 			continue;
 		TRY(gates_plant(q->gates, t->tid, slot));
-		++*planted;
+		q->planted++;
 	}
 	return NULL;
 }
 
-static bool only_unjudged(const struct quiesce *q)
+bool quiesce_only_unjudged(const struct quiesce *q)
 {
 	vec_for_each(o, &q->verdicts.obstacles)
 		if (!o->unjudged)
 			return false;
-	return q->verdicts.obstacles.n > 0;
+	return q->verdicts.obstacles.n || !q->opt.at || q->at_reached;
 }
 
-static struct err *not_quiescent(struct quiesce *q)
+const char *quiesce_obstacle(const struct quiesce *q)
+{
+	return q->verdicts.obstacles.n ? q->verdicts.obstacles.v[0].reason : NULL;
+}
+
+struct err *quiesce_failed(const struct quiesce *q)
 {
 	if (!q->verdicts.obstacles.n)
 		return err_with(err_new(ERR_BUSY, "%s did not return in time",
@@ -299,83 +291,56 @@ static struct err *not_quiescent(struct quiesce *q)
 		"not-quiescent", object);
 }
 
-// Runs on until a gate is reached or it is time to look again.
-static struct err *pause_for(struct quiesce *q, uint64_t deadline, size_t planted)
-{
-	unsigned reached = 0;
-
-	TRY(judge_answer(&q->judge));
-	if (only_unjudged(q))
-		return NULL;
-	if (q->opt.progress && q->verdicts.obstacles.n)
-		q->opt.progress(q->opt.arg, q->verdicts.obstacles.v[0].reason);
-	uint64_t until = after_ms(planted ? GATE_ROUND_MS : q->pause_ms);
-	if (until > deadline)
-		until = deadline;
-	if (planted) {
-		bool at = q->opt.at && q->at_seen && !q->at_reached;
-
-		// All held threads together, or the one that comes out of the function of --at.
-		TRY(at ? gates_wait_any(q->gates, until, &reached)
-		       : gates_wait(q->gates, until, &reached));
-		q->at_reached |= at && reached;
-		return NULL;
-	}
-	uint64_t now = monotonic_ns();
-	if (until > now)
-		poll(NULL, 0, (int)((until - now + 999999) / 1000000));
-	if (q->pause_ms < LAST_PAUSE_MS)
-		q->pause_ms *= 2;
-	return NULL;
-}
-
-// One attempt. *ready: frozen, and all moves are on the commit. Otherwise the process runs again.
-static struct err *attempt(struct quiesce *q, struct commit *c, uint64_t deadline,
-			   uint64_t *first_stop, bool *ready, size_t *planted)
+struct err *quiesce_look(struct quiesce *q, struct commit *c, bool *ready)
 {
 	size_t mark = commit_mark(c);
+	uint64_t start = monotonic_ns();
 
-	q->attempts++;
-	TRY(process_freeze(q->process, after_ms(STOP_TIMEOUT_MS), first_stop));
-	uint64_t frozen = monotonic_ns();
+	q->planted = 0;
+	q->ready = false;
 	struct err *e = q->gates ? gates_withdraw(q->gates) : NULL;
 	if (!e)
-		e = judge_all(q, ready);
-	if (!e && *ready)
+		e = judge_all(q, &q->ready);
+	if (!e && q->ready)
 		e = add_moves(q, c);
-	q->times = (struct quiesce_times){.freeze = frozen - *first_stop,
-					  .judge = monotonic_ns() - frozen};
-	if (!e && *ready)
-		return NULL;
-	*ready = false;
-	commit_reset(c, mark);
-	if (!e && monotonic_ns() < deadline)
-		e = plant(q, planted);
-	struct err *thawed = process_thaw(q->process, NULL);
 	if (e)
-		err_free(thawed);
-	return e ? e : thawed;
+		commit_reset(c, mark);
+	q->judge_ns = monotonic_ns() - start;
+	*ready = !e && q->ready;
+	return e;
 }
 
-struct err *quiesce_freeze(struct quiesce *q, struct commit *c, uint64_t deadline,
-			   uint64_t *first_stop)
+struct err *quiesce_answer(struct quiesce *q)
 {
-	for (;;) {
-		bool ready = false;
-		size_t planted = 0;
+	if (!q->ready && !q->gates && !q->exceptions && !quiesce_only_unjudged(q))
+		TRY(gates_create(q->process, q->helper, subject_base(q->p->subject),
+				 GATES_MAX, &q->gates));
+	return judge_answer(&q->judge);
+}
 
-		TRY(attempt(q, c, deadline, first_stop, &ready, &planted));
-		if (ready)
-			return NULL;
-		if (!q->gates && !q->exceptions &&
-		    (q->verdicts.obstacles.n || q->opt.at) && !only_unjudged(q)) {
-			TRY(gates_create(q->process, q->helper, subject_base(q->p->subject),
-					 GATES_MAX, &q->gates));
-		}
-		// Verdicts that are still being worked out may take a little longer.
-		uint64_t end = only_unjudged(q) ? deadline + UNJUDGED_GRACE_NS : deadline;
-		if (monotonic_ns() >= end)
-			return not_quiescent(q);
-		TRY(pause_for(q, deadline, planted));
+bool quiesce_planted(const struct quiesce *q)
+{
+	return q->planted;
+}
+
+struct err *quiesce_wait(struct quiesce *const *q, size_t n, uint64_t deadline)
+{
+	_cleanup_free_ struct gates **gates = calloc(n, sizeof(struct gates *));
+	unsigned reached = 0;
+	size_t planted = 0;
+
+	if (!gates)
+		return err_nomem();
+	for (size_t i = 0; i < n; i++)
+		if (q[i]->planted)
+			gates[planted++] = q[i]->gates;
+	if (!planted)
+		return NULL;
+	// The one that comes out of the function of --at, or all held threads together.
+	if (n == 1 && q[0]->opt.at && q[0]->at_seen && !q[0]->at_reached) {
+		TRY(gates_wait_any(q[0]->gates, deadline, &reached));
+		q[0]->at_reached |= reached > 0;
+		return NULL;
 	}
+	return gates_wait_several(gates, planted, deadline, &reached);
 }

@@ -17,12 +17,6 @@ struct quiesce_options {
 	void *arg;
 };
 
-// Where the time of the last stop went, in ns.
-struct quiesce_times {
-	uint64_t freeze; // until the last thread had stopped
-	uint64_t judge;	 // unwinding, judging, collecting the moves
-};
-
 struct quiesce; // judgements made so far, gates, the unwinder
 
 struct err *quiesce_create(struct plan *p, struct helper *h,
@@ -34,17 +28,27 @@ void quiesce_freep(struct quiesce **q);
 // Walks each thread once, one at a time, so that all rules and verdicts are at hand in the stop.
 struct err *quiesce_rehearse(struct quiesce *q) must_check;
 
-// Stops the process when every frame may be moved and adds the moves to the commit. The process is frozen
-// when this returns without an error, and runs when it returns with one: ERR_BUSY with code not-quiescent
-// names thread, function, source line and call path. *first_stop: when the first thread stopped.
-struct err *quiesce_freeze(struct quiesce *q, struct commit *c, uint64_t deadline,
-			   uint64_t *first_stop) must_check;
+// The steps of an attempt (update/moment.c); several processes may take them together.
+// In the stop: takes the gates off the stacks and judges all frames. *ready: all may move, and their moves are
+// on the commit.
+struct err *quiesce_look(struct quiesce *q, struct commit *c, bool *ready) must_check;
+// In the same stop, when not all were ready: gates where a frame must return first.
+struct err *quiesce_plant(struct quiesce *q) must_check;
+bool quiesce_planted(const struct quiesce *q);
+// Running again: works out the verdicts that were not known in the stop, makes gates for the next one.
+struct err *quiesce_answer(struct quiesce *q) must_check;
+// Until all planted gates hold their threads at the same time, or the deadline.
+struct err *quiesce_wait(struct quiesce *const *q, size_t n, uint64_t deadline) must_check;
+
+// What the last look found: whether only verdicts that were being worked out stood in the way; the first
+// obstacle's reason, or NULL; the error ERR_BUSY not-quiescent that names thread, function, source line and
+// call path.
+bool quiesce_only_unjudged(const struct quiesce *q);
+const char *quiesce_obstacle(const struct quiesce *q);
+struct err *quiesce_failed(const struct quiesce *q) must_check;
+uint64_t quiesce_judge_ns(const struct quiesce *q);
 
 // Its parts, for a plan that looks without stopping.
 struct judge;
 struct judge *quiesce_judge(struct quiesce *q);
 struct unwinder *quiesce_unwinder(struct quiesce *q);
-
-// After the thaw: gates go. Also counts how often the process was stopped in vain.
-unsigned quiesce_attempts(const struct quiesce *q);
-struct quiesce_times quiesce_last_times(const struct quiesce *q);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "process/fault.h"
-#include "update/job.h"
+#include "update/moment.h"
 #include "util/cleanup.h"
 
 enum {
@@ -49,50 +49,50 @@ static struct err *note_and_free(struct job *j, struct err *e)
 }
 
 // One critical stop. A word that changed by itself gives ERR_ROLLED_BACK with code data-changed.
-static struct err *try_commit(struct job *j, uint64_t deadline)
+static struct err *try_commit(struct job *j, struct moment *m)
 {
 	struct process *pr = j->target.process;
 	struct update_result *r = j->ret;
-	uint64_t first = 0, last = 0;
+	uint64_t last = 0;
 
 	process_boost(pr);
-	struct err *e = quiesce_freeze(j->quiesce, j->commit, deadline, &first);
+	struct err *e = moment_freeze(m);
 	if (!e) {
-		struct quiesce_times t = quiesce_last_times(j->quiesce);
 		uint64_t before = monotonic_ns();
 
 		r->threads = pr->threads.n;
 		e = commit_now(j);
 		j->committed = commit_in_force(j->commit);
 		uint64_t after = monotonic_ns();
-		struct err *thawed = process_thaw(pr, &last);
+		struct err *thawed = moment_thaw(m, &last);
 		if (!e)
 			e = thawed;
 		else
 			err_free(thawed);
 		if (j->committed && e)
 			e = note_and_free(j, e);
-		r->stop_ns = last - first;
-		r->freeze_ns = t.freeze;
-		r->judge_ns = t.judge;
+		r->stop_ns = last - m->first_stop;
+		r->freeze_ns = m->freeze_ns;
+		r->judge_ns = m->judge_ns;
 		r->commit_ns = after - before;
 		r->thaw_ns = last - after;
 	}
 	process_unboost(pr);
-	r->attempts = quiesce_attempts(j->quiesce);
+	r->attempts = m->attempts;
 	return e;
 }
 
 static struct err *commit_with_retries(struct job *j)
 {
 	double wait = j->opt->wait_seconds > 0 ? j->opt->wait_seconds : STEADY_WAIT_S;
-	uint64_t deadline = monotonic_ns() + (uint64_t)(wait * 1e9);
+	struct moment m = {
+		.jobs = &j, .n = 1, .deadline = monotonic_ns() + (uint64_t)(wait * 1e9)};
 
 	for (int i = 0;; i++) {
 		struct err *e = job_add_patches(j);
 
 		if (!e)
-			e = try_commit(j, deadline);
+			e = try_commit(j, &m);
 		if (!e || j->committed || i + 1 == MAX_TRIES ||
 		    e->kind != ERR_ROLLED_BACK || !e->code ||
 		    strcmp(e->code, "data-changed"))

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Finding the moment; see moment.h. The steps for one process are in quiesce.c.
+#include "update/moment.h"
+
+#include <poll.h>
+#include <stdlib.h>
+
+#include "util/cleanup.h"
+
+enum {
+	STOP_TIMEOUT_MS = 2000, // to get all threads stopped
+	GATE_ROUND_MS = 300, // look again even if no gate was reached: threads come and go
+	FIRST_PAUSE_MS = 1,  // where gates cannot be used: pauses double from here
+	LAST_PAUSE_MS = 64,
+};
+
+static const uint64_t NS_PER_MS = 1000000;
+static const uint64_t UNJUDGED_GRACE_NS = 1000000000;
+
+struct err *moment_thaw(struct moment *m, uint64_t *last)
+{
+	struct err *first = NULL;
+
+	for (size_t i = 0; i < m->n; i++) {
+		struct err *e = process_thaw(m->jobs[i]->target.process, last);
+
+		if (first)
+			err_free(e);
+		else
+			first = e;
+	}
+	return first;
+}
+
+static struct err *freeze_all(struct moment *m)
+{
+	uint64_t deadline = monotonic_ns() + STOP_TIMEOUT_MS * NS_PER_MS;
+
+	for (size_t i = 0; i < m->n; i++) {
+		uint64_t first;
+		struct err *e =
+			process_freeze(m->jobs[i]->target.process, deadline, &first);
+
+		if (i == 0)
+			m->first_stop = first;
+		if (e) {
+			struct moment frozen = {.jobs = m->jobs, .n = i};
+
+			err_free(moment_thaw(&frozen, NULL));
+			return e;
+		}
+	}
+	m->freeze_ns = monotonic_ns() - m->first_stop;
+	return NULL;
+}
+
+static struct err *look_at_all(struct moment *m, bool *ready)
+{
+	*ready = true;
+	for (size_t i = 0; i < m->n; i++) {
+		bool one = false;
+
+		TRY(quiesce_look(m->jobs[i]->quiesce, m->jobs[i]->commit, &one));
+		*ready &= one;
+	}
+	return NULL;
+}
+
+static struct err *plant_all(struct moment *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		TRY(quiesce_plant(m->jobs[i]->quiesce));
+	return NULL;
+}
+
+// One attempt. *ready: frozen, and all moves are on the commits. Otherwise the processes run again.
+static struct err *attempt(struct moment *m, size_t *marks, bool *ready)
+{
+	*ready = false;
+	m->attempts++;
+	for (size_t i = 0; i < m->n; i++)
+		marks[i] = commit_mark(m->jobs[i]->commit);
+	TRY(freeze_all(m));
+	uint64_t frozen = monotonic_ns();
+	struct err *e = look_at_all(m, ready);
+
+	m->judge_ns = monotonic_ns() - frozen;
+	if (!e && *ready)
+		return NULL;
+	*ready = false;
+	for (size_t i = 0; i < m->n; i++)
+		commit_reset(m->jobs[i]->commit, marks[i]);
+	if (!e && monotonic_ns() < m->deadline)
+		e = plant_all(m);
+	struct err *thawed = moment_thaw(m, NULL);
+	if (e)
+		err_free(thawed);
+	return e ? e : thawed;
+}
+
+// The first process that something other than an open verdict keeps from moving; NULL: there is none.
+static struct job *held_up(const struct moment *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (!quiesce_only_unjudged(m->jobs[i]->quiesce))
+			return m->jobs[i];
+	return NULL;
+}
+
+// The one to name when time is up.
+static const struct job *to_blame(const struct moment *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (quiesce_obstacle(m->jobs[i]->quiesce))
+			return m->jobs[i];
+	return m->jobs[0];
+}
+
+static bool planted(const struct moment *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (quiesce_planted(m->jobs[i]->quiesce))
+			return true;
+	return false;
+}
+
+static struct err *wait_for_gates(struct moment *m, uint64_t until)
+{
+	_cleanup_free_ struct quiesce **q = calloc(m->n, sizeof(struct quiesce *));
+
+	if (!q)
+		return err_nomem();
+	for (size_t i = 0; i < m->n; i++)
+		q[i] = m->jobs[i]->quiesce;
+	return quiesce_wait(q, m->n, until);
+}
+
+// Runs on until the gates hold their threads or it is time to look again.
+static struct err *pause_for(struct moment *m, const struct job *why, int *pause_ms)
+{
+	bool gates = planted(m);
+	uint64_t now = monotonic_ns();
+	uint64_t until = now + (uint64_t)(gates ? GATE_ROUND_MS : *pause_ms) * NS_PER_MS;
+	const char *obstacle = quiesce_obstacle(why->quiesce);
+
+	if (obstacle)
+		job_say(why, obstacle);
+	if (until > m->deadline)
+		until = m->deadline;
+	if (gates)
+		return wait_for_gates(m, until);
+	if (until > now)
+		poll(NULL, 0, (int)((until - now + NS_PER_MS - 1) / NS_PER_MS));
+	if (*pause_ms < LAST_PAUSE_MS)
+		*pause_ms *= 2;
+	return NULL;
+}
+
+struct err *moment_freeze(struct moment *m)
+{
+	_cleanup_free_ size_t *marks = calloc(m->n, sizeof(*marks));
+	int pause_ms = FIRST_PAUSE_MS;
+
+	if (!marks)
+		return err_nomem();
+	for (;;) {
+		bool ready = false;
+
+		TRY(attempt(m, marks, &ready));
+		if (ready)
+			return NULL;
+		const struct job *why = held_up(m);
+		// Verdicts that are still being worked out may take a little longer.
+		uint64_t end = why ? m->deadline : m->deadline + UNJUDGED_GRACE_NS;
+		if (monotonic_ns() >= end)
+			return quiesce_failed((why ? why : to_blame(m))->quiesce);
+		for (size_t i = 0; i < m->n; i++)
+			TRY(quiesce_answer(m->jobs[i]->quiesce));
+		if (why)
+			TRY(pause_for(m, why, &pause_ms));
+	}
+}
