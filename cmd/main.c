@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/signals.h"
 #include "cmd/verbs.h"
 #include "util/cleanup.h"
 #include "util/vec.h"
@@ -88,6 +89,7 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	signals_standard();
 	setlocale(LC_CTYPE, ""); // numbers stay in the C locale: the JSON and the last
 				 // line are parsed
 	const struct verb *verb = argc > 1 ? find_verb(argv[1]) : NULL;

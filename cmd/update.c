@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/signals.h"
 #include "cmd/verbs.h"
 #include "include/molt.h"
 #include "util/cleanup.h"
@@ -122,6 +123,12 @@ static void say(void *arg, const char *text)
 	progress_say(arg, "%s", text);
 }
 
+static bool interrupted(void *arg)
+{
+	(void)arg;
+	return signals_came();
+}
+
 static struct err *parse_option(struct arguments *a, int o)
 {
 	switch (o) {
@@ -161,7 +168,10 @@ static int run(const struct verb *verb, struct arguments *a)
 	a->opt.keep_old = a->keep_old.v;
 	a->opt.n_keep_old = a->keep_old.n;
 	a->opt.progress = say;
+	a->opt.interrupted = interrupted;
 	a->opt.arg = &progress;
+	if (verb->acts)
+		signals_catch();
 	progress_begin(&progress, a->verbose);
 	struct molt_report *r = plan ? molt_plan(a->pid, a->new_path, &a->opt)
 				     : molt_update(a->pid, a->new_path, &a->opt);
@@ -169,6 +179,8 @@ static int run(const struct verb *verb, struct arguments *a)
 	if (!r)
 		return cmd_fail(verb, err_nomem(), a->json);
 	int code = print_report(verb, a, r);
+	if (r->code && !strcmp(r->code, "interrupted"))
+		signals_pass_on();
 	molt_report_free(r);
 	return code;
 }

@@ -82,7 +82,11 @@ struct molt_update_options {
 	bool dry_run;	  // check everything on the running process and stop nothing
 	// Told in one line each time the work enters another phase; may be NULL.
 	void (*progress)(void *arg, const char *text);
-	void *arg;
+	// Asked now and then, at least each 100 ms while it waits for quiescence; true: give up, unless
+	// the process runs the new program already. The report has MOLT_BUSY and code "interrupted". May
+	// be NULL.
+	bool (*interrupted)(void *arg);
+	void *arg; // of both
 };
 
 // Compares two program files. The report has build-ids, counts of functions, and as notes

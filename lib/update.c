@@ -57,6 +57,7 @@ static struct molt_report *run(pid_t pid, const char *new_path,
 		.allow_holes = opt->allow_holes,
 		.dry_run = dry_run || opt->dry_run,
 		.progress = opt->progress,
+		.interrupted = opt->interrupted,
 		.arg = opt->arg,
 	};
 	report_fail(r, update_run(pid, new_path, &uo, &result));

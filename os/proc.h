@@ -3,9 +3,18 @@
 // anything.
 #pragma once
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+// Whether such an error means that the process or thread has ended. All others (EMFILE, ENOMEM) are the tool's
+// own trouble.
+static inline bool os_proc_is_gone(int r)
+{
+	return r == -ENOENT || r == -ESRCH;
+}
 
 struct os_status { // what /proc/PID/status says
 	char name[16];

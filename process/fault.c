@@ -12,6 +12,14 @@
 
 static const struct fault_info table[] = {
 	{"update-start", "the plan is made, the process is untouched"},
+	{"helper-stub", "the stub that makes the helper stands behind a module's text, a "
+			"thread is stopped"},
+	{"helper-entered", "a stopped thread is sent to the stub"},
+	{"helper-cloned", "a thread is inside the clone that makes the helper"},
+	{"helper-made", "the helper stands in the stub, all others run"},
+	{"helper-mapped", "the helper's own area is mapped, it stands in the stub"},
+	{"helper-ready", "the helper stands in its area, the stub is gone"},
+	{"helper-left", "tidied up; the helper is in a stub again and has only to end"},
 	{"update-installed", "the new image and the record are mapped"},
 	{"update-prepared", "all is ready for the critical stop"},
 	{"update-before-commit", "stopped; all frames may move, nothing is written"},

@@ -160,7 +160,8 @@ static bool has_ended(const struct gates *g, pid_t tid)
 {
 	struct os_status s;
 
-	return os_proc_status(g->p->pid, tid, &s) < 0 || s.state == 'Z' || s.state == 'X';
+	int r = os_proc_status(g->p->pid, tid, &s);
+	return r < 0 ? os_proc_is_gone(r) : s.state == 'Z' || s.state == 'X';
 }
 
 // Counts gates that hold somebody, and says whether a living thread with a planted one is still to come.

@@ -16,6 +16,7 @@
 
 #include "arch/x86_64/bootstrap.h"
 #include "os/proc.h"
+#include "process/fault.h"
 #include "process/helper_impl.h"
 #include "process/memory.h"
 #include "process/process_impl.h"
@@ -332,7 +333,9 @@ struct err *helper_start(struct process *p, taddr_t near, struct helper **ret)
 	h->process = p;
 	TRY(helper_take_slack(h));
 	TRY(helper_inject(h));
+	TRY(fault_point("helper-made"));
 	TRY(helper_settle(h, near));
+	TRY(fault_point("helper-ready"));
 	*ret = take_ptr(h);
 	return NULL;
 }
@@ -359,6 +362,7 @@ void helper_stop(struct helper *h)
 		return;
 	if (h->tid && h->area && !h->broken && !h->slack_bytes)
 		err_free(helper_leave_area(h));
+	err_free(fault_point("helper-left")); // there is nothing that it could make fail
 	end_thread(h);
 	err_free(helper_clear_slack(h));
 	free(h->slack_bytes);

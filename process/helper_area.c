@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 
 #include "arch/x86_64/bootstrap.h"
+#include "process/fault.h"
 #include "process/helper_impl.h"
 #include "process/maps.h"
 #include "process/memory.h"
@@ -125,6 +126,7 @@ struct err *helper_settle(struct helper *h, taddr_t near)
 {
 	TRY(drop_descriptors(h));
 	TRY(make_area(h, near));
+	TRY(fault_point("helper-mapped"));
 	TRY(move_to_area(h));
 	return unmap_left_over(h);
 }

@@ -13,6 +13,7 @@
 
 #include "arch/x86_64/bootstrap.h"
 #include "os/proc.h"
+#include "process/fault.h"
 #include "process/helper_impl.h"
 #include "process/maps.h"
 #include "process/memory.h"
@@ -218,9 +219,14 @@ static struct err *inject_stopped(struct helper *h, struct thread *t)
 	pid_t tid = 0;
 
 	TRY(write_stub(h, t));
+	TRY(fault_point("helper-stub"));
 	int r = enter_stub(h, t);
-	struct err *e =
-		r < 0 ? injection_failed(h, r, "registers") : run_to_clone(h, t, &tid);
+	struct err *e = r < 0 ? injection_failed(h, r, "registers")
+			      : fault_point("helper-entered");
+	if (!e)
+		e = run_to_clone(h, t, &tid);
+	if (!e && tid)
+		e = fault_point("helper-cloned");
 	// Whatever happened, the thread goes back to where it was.
 	struct err *back = bring_back(h, &saved);
 	h->stub_in_use = back && process_thread(h->process, saved.tid);
@@ -265,7 +271,12 @@ static struct err *check_seccomp(const struct process *p)
 	struct os_status s;
 
 	vec_for_each(t, &p->threads) {
-		if (os_proc_status(p->pid, t->tid, &s) < 0 || !s.seccomp)
+		int r = os_proc_status(p->pid, t->tid, &s);
+
+		if (r < 0 && !os_proc_is_gone(r))
+			return err_sys(r, "cannot look at thread %d of %d", t->tid,
+				       p->pid);
+		if (r < 0 || !s.seccomp)
 			continue;
 		return err_refuse("seccomp", p->comm,
 				  "thread %d (%s) of process %d runs under a seccomp "

@@ -22,9 +22,11 @@ struct look { // at one process, while process_open decides
 	char object[32];
 };
 
-static struct err *gone(const struct look *l)
+static struct err *gone(const struct look *l, int r)
 {
-	return err_refuse("pid-gone", l->object, "there is no process %d", l->pid);
+	if (os_proc_is_gone(r))
+		return err_refuse("pid-gone", l->object, "there is no process %d", l->pid);
+	return err_sys(r, "cannot look at process %d", l->pid);
 }
 
 static struct err *check_kind(const struct look *l)
@@ -48,8 +50,9 @@ static struct err *check_kind(const struct look *l)
 			"zombie", l->object,
 			"process %d (%s) has ended and only waits for its parent %d",
 			l->pid, l->status.name, l->status.ppid);
-	if (os_proc_flags(l->pid, &flags) < 0)
-		return gone(l);
+	int r = os_proc_flags(l->pid, &flags);
+	if (r < 0)
+		return gone(l, r);
 	if (flags & UAPI_PF_KTHREAD)
 		return err_refuse("kernel-thread", l->object,
 				  "%d (%s) is a kernel thread", l->pid, l->status.name);
@@ -62,10 +65,14 @@ static struct err *check_tracer(const struct look *l)
 	struct os_status s, tracer;
 	size_t n;
 
-	if (os_proc_tasks(l->pid, &tids, &n) < 0)
-		return gone(l);
+	int r = os_proc_tasks(l->pid, &tids, &n);
+	if (r < 0)
+		return gone(l, r);
 	for (size_t i = 0; i < n; i++) {
-		if (os_proc_status(l->pid, tids[i], &s) < 0 || !s.tracer)
+		r = os_proc_status(l->pid, tids[i], &s);
+		if (r < 0 && !os_proc_is_gone(r))
+			return gone(l, r);
+		if (r < 0 || !s.tracer)
 			continue;
 		bool named = !os_proc_status(s.tracer, 0, &tracer);
 
@@ -118,8 +125,8 @@ static struct err *check_permission(const struct look *l)
 {
 	_cleanup_close_ int fd = os_proc_open(l->pid, 0, "mem", O_RDWR);
 
-	if (fd == -ENOENT || fd == -ESRCH)
-		return gone(l);
+	if (os_proc_is_gone(fd))
+		return gone(l, fd);
 	if (fd == -EACCES || fd == -EPERM)
 		return no_permission(l);
 	return fd < 0 ? err_sys(fd, "cannot open the memory of %d", l->pid) : NULL;
@@ -130,8 +137,8 @@ static struct err *check_machine(const struct look *l)
 	_cleanup_close_ int fd = os_proc_open(l->pid, 0, "exe", O_RDONLY);
 	Elf64_Ehdr h;
 
-	if (fd == -ENOENT || fd == -ESRCH)
-		return gone(l);
+	if (os_proc_is_gone(fd))
+		return gone(l, fd);
 	if (fd < 0)
 		return err_sys(fd, "cannot open the program of %d", l->pid);
 	ssize_t n = os_pread(fd, &h, sizeof(h), 0);
@@ -184,8 +191,9 @@ struct err *process_open(pid_t pid, struct process **ret)
 	struct look l = {.pid = pid};
 
 	snprintf(l.object, sizeof(l.object), "%d", pid);
-	if (pid <= 0 || os_proc_status(pid, 0, &l.status) < 0)
-		return gone(&l);
+	int r = pid > 0 ? os_proc_status(pid, 0, &l.status) : -ESRCH;
+	if (r < 0)
+		return gone(&l, r);
 	TRY(check_kind(&l));
 	TRY(check_tracer(&l));
 	TRY(check_permission(&l));

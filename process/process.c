@@ -51,6 +51,13 @@ static bool known(const struct process *p, pid_t tid, size_t *cursor)
 	return false;
 }
 
+static struct err *tasks_failed(const struct process *p, int r)
+{
+	if (os_proc_is_gone(r))
+		return err_new(ERR_LOST, "process %d (%s) is gone", p->pid, p->comm);
+	return err_sys(r, "cannot list the threads of process %d (%s)", p->pid, p->comm);
+}
+
 // Adds the threads that are new; those from index `first` on are untraced as yet.
 static struct err *add_new_threads(struct process *p, size_t *first)
 {
@@ -60,8 +67,7 @@ static struct err *add_new_threads(struct process *p, size_t *first)
 
 	*first = p->threads.n;
 	if (r < 0)
-		return err_sys(r == -ENOENT ? ESRCH : r, "process %d (%s) is gone",
-			       p->pid, p->comm);
+		return tasks_failed(p, r);
 	for (size_t i = 0; i < n; i++) {
 		if (tids[i] != p->impl->helper && !known(p, tids[i], &cursor))
 			TRY(threads_add(p, tids[i], false));
@@ -76,8 +82,7 @@ static struct err *drop_old_threads(struct process *p)
 	int r = os_proc_tasks(p->pid, &tids, &n);
 
 	if (r < 0)
-		return err_sys(r == -ENOENT ? ESRCH : r, "process %d (%s) is gone",
-			       p->pid, p->comm);
+		return tasks_failed(p, r);
 	for (size_t i = 0; i < p->threads.n; i++) {
 		struct thread *t = &p->threads.v[i];
 
@@ -281,13 +286,16 @@ bool process_alive(const struct process *p)
 	size_t n;
 
 	// The first thread may have ended before the others; the helper does not count.
-	if (os_proc_tasks(p->pid, &tids, &n) < 0)
-		return false;
+	int r = os_proc_tasks(p->pid, &tids, &n);
+	if (r < 0)
+		return !os_proc_is_gone(r);
 	for (size_t i = 0; i < n; i++) {
 		struct os_status s;
 
-		if (tids[i] != p->impl->helper && !os_proc_status(p->pid, tids[i], &s) &&
-		    s.state != 'X' && s.state != 'Z')
+		if (tids[i] == p->impl->helper)
+			continue;
+		r = os_proc_status(p->pid, tids[i], &s);
+		if (r < 0 ? !os_proc_is_gone(r) : s.state != 'X' && s.state != 'Z')
 			return true;
 	}
 	return false;

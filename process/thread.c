@@ -67,8 +67,11 @@ struct err *thread_seize(struct process *p, struct thread *t, unsigned long opti
 		return err_sys(r, "cannot attach to thread %d (%s) of %d", t->tid,
 			       t->comm, p->pid);
 	// EPERM also means: dying, or attached already because its creator was.
-	if (r == -ESRCH || os_proc_status(p->pid, t->tid, &s) < 0 || s.state == 'Z' ||
-	    s.state == 'X') {
+	int looked = r == -ESRCH ? r : os_proc_status(p->pid, t->tid, &s);
+	if (looked < 0 && !os_proc_is_gone(looked))
+		return err_sys(looked, "cannot look at thread %d (%s) of %d", t->tid,
+			       t->comm, p->pid);
+	if (looked < 0 || s.state == 'Z' || s.state == 'X') {
 		t->state = THREAD_GONE;
 		return NULL;
 	}
@@ -154,7 +157,8 @@ static struct err *adopt(struct process *p, pid_t parent)
 	if (os_ptrace_eventmsg(parent, &msg) < 0)
 		return NULL;
 	pid_t tid = (pid_t)msg;
-	if (os_proc_status(p->pid, tid, &s) < 0)
+	int r = os_proc_status(p->pid, tid, &s);
+	if (os_proc_is_gone(r))
 		return vec_push(&p->impl->strays, tid);
 	return process_thread(p, tid) ? NULL : threads_add(p, tid, true);
 }

@@ -60,12 +60,24 @@ static struct entry *known_entry(const struct unwinder *u, const struct mapping 
 	return NULL;
 }
 
+static struct err *open_entry(struct unwinder *u, struct entry *e);
+
 // Opening a file with its symbols takes milliseconds, which a stopped thread must not
 // wait for.
-static void open_all(struct unwinder *u)
+static struct err *open_all(struct unwinder *u)
 {
-	vec_for_each(p, &u->entries)
-		unwinder_entry_at(u, (*p)->m.start);
+	vec_for_each(p, &u->entries) {
+		struct entry *e = *p;
+
+		if (e->gone || e->extra || e->m.file || e->failed)
+			continue;
+		struct err *err = open_entry(u, e);
+		if (err_is_shortage(err))
+			return err;
+		e->failed = err != NULL;
+		err_free(err);
+	}
+	return NULL;
 }
 
 struct err *unwinder_refresh(struct unwinder *u, const struct maps *maps)
@@ -86,8 +98,7 @@ struct err *unwinder_refresh(struct unwinder *u, const struct maps *maps)
 			TRY(add_entry(u, &template, m->path, &e));
 		e->gone = false;
 	}
-	open_all(u);
-	return NULL;
+	return open_all(u);
 }
 
 struct err *unwinder_create(struct process *p, const struct maps *maps,

@@ -23,6 +23,14 @@ void job_say(const struct job *j, const char *text)
 		j->opt->progress(j->opt->arg, text);
 }
 
+struct err *job_interrupted(const struct job *j)
+{
+	if (!j->opt->interrupted || !j->opt->interrupted(j->opt->arg))
+		return NULL;
+	return err_with(err_new(ERR_BUSY, "interrupted; the process goes on as it was"),
+			"interrupted", NULL);
+}
+
 static void forward_progress(void *arg, const char *text)
 {
 	job_say(arg, text);
@@ -150,6 +158,7 @@ struct err *job_prepare(struct job *j)
 	struct process *pr = j->target.process;
 	struct commit_leftover leftover = {0};
 
+	TRY(job_interrupted(j));
 	job_say(j, "preparing the process");
 	TRY(fault_point("update-start"));
 	TRY(helper_start(pr, job_plan(j)->layout.base, &j->helper));
@@ -158,6 +167,7 @@ struct err *job_prepare(struct job *j)
 	vec_for_each(u, &j->units)
 		TRY(install((*u)->plan, j->helper, &(*u)->installed));
 	TRY(fault_point("update-installed"));
+	TRY(job_interrupted(j));
 	TRY(prepare_commit(j));
 	const struct quiesce_options qo = quiesce_options_of(j);
 

@@ -30,6 +30,8 @@ static inline struct plan *job_plan(const struct job *j)
 }
 
 void job_say(const struct job *j, const char *text);
+// ERR_BUSY with code interrupted when the user wants an end.
+struct err *job_interrupted(const struct job *j) must_check;
 
 // Locks and looks at the process and makes the plans; nothing is touched. j->opt and j->ret are set by the caller,
 // all else is zero. After an error too: job_deinit.

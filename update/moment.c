@@ -166,6 +166,7 @@ struct err *moment_freeze(struct moment *m)
 	for (;;) {
 		bool ready = false;
 
+		TRY(job_interrupted(m->jobs[0]));
 		TRY(attempt(m, marks, &ready));
 		if (ready)
 			return NULL;

@@ -90,6 +90,8 @@ static struct err *add_images(struct quiesce *q)
 		char id[PROGRAM_ID_MAX] = "";
 		if (!e)
 			program_id(m, id);
+		if (err_is_shortage(e))
+			return e;
 		if (e || strcmp(id, r->images.v[i].build_id)) {
 			err_free(e);
 			module_close(m);

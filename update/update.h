@@ -16,6 +16,7 @@ struct update_options {
 	bool allow_holes;
 	bool dry_run; // plan only: nothing is stopped
 	void (*progress)(void *arg, const char *text);
+	bool (*interrupted)(void *arg); // true: give up; may be NULL
 	void *arg;
 };
 

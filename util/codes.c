@@ -75,6 +75,11 @@ static const struct code_text table[] = {
 	 "inside of it (clone, mmap, mprotect, futex, rt_sigprocmask, exit).",
 	 "Allow these calls in the filter, or run molt with CAP_SYS_ADMIN, so that "
 	 "the filter can be suspended for molt's own calls."},
+	{"interrupted", "a signal told molt to give up",
+	 "It was waiting or preparing when SIGINT, SIGTERM or SIGHUP came; the process "
+	 "goes on as it was and nothing is left in it.",
+	 "Update it again when it suits you; for a terminal that may go away, use nohup "
+	 "or setsid."},
 	{"busy", "another molt works on the process",
 	 "An update of this process is under way or was not finished.",
 	 "Wait for it to end. 'molt status PID' shows the state of the process."},

@@ -121,6 +121,12 @@ struct err *err_with(struct err *e, const char *code, const char *object)
 	return e;
 }
 
+bool err_is_shortage(const struct err *e)
+{
+	return e && (e->kind == ERR_NOMEM || e->errnum == ENOMEM || e->errnum == EMFILE ||
+		     e->errnum == ENFILE || e->errnum == EAGAIN);
+}
+
 void err_free(struct err *e)
 {
 	if (!e || e->is_static)
