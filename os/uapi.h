@@ -22,6 +22,9 @@ struct uapi_pm_scan_arg {
 #define UAPI_PAGEMAP_SCAN _IOWR('f', 16, struct uapi_pm_scan_arg)
 #define UAPI_PAGE_IS_PRESENT (1 << 3)
 
+// Linux 6.9, include/uapi/linux/pidfd.h
+#define UAPI_PIDFD_THREAD 0200 // O_EXCL
+
 // Linux 6.6, arch/x86/include/uapi/asm/prctl.h
 #define UAPI_ARCH_SHSTK_STATUS 0x5005
 #define UAPI_ARCH_SHSTK_SHSTK (1ULL << 0)

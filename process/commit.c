@@ -56,6 +56,8 @@ static struct err *map_area(struct commit *c, taddr_t near)
 		.target_pid = c->p->pid,
 		.tool_start = process_start_time(getpid()),
 	};
+	c->word = &c->head->decision;
+	c->head->word = c->area.addr + PAYLOAD_PAGE + CH_DECISION;
 	memcpy(c->area.map, payload_commit, (size_t)(payload_commit_end - payload_commit));
 	put_stubs(c);
 	__atomic_store_n(&c->head->magic, COMMIT_MAGIC, __ATOMIC_RELEASE);
@@ -102,6 +104,14 @@ struct err *commit_create(struct process *p, struct helper *h, taddr_t near,
 	}
 	*ret = take_ptr(c);
 	return NULL;
+}
+
+struct err *commit_share(struct commit *c, const struct decision *d)
+{
+	TRY(decision_map(d, c->h, &c->shared));
+	c->word = d->word;
+	c->head->word = c->shared;
+	return fault_point("family-shared");
 }
 
 static struct granule *granule_at(struct commit *c, taddr_t key)

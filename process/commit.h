@@ -13,6 +13,7 @@
 // process_freeze, and again. Giving up: commit_finish.
 #pragma once
 
+#include "process/decision.h"
 #include "process/fault.h"
 #include "process/helper.h"
 #include "process/maps.h"
@@ -45,6 +46,10 @@ struct commit;
 struct err *commit_create(struct process *p, struct helper *h, taddr_t near,
 			  size_t max_patches, size_t max_threads, struct commit **ret)
 	must_check;
+
+// Several commits that are to be one, each in a process of its own: all get the same decision, before any of
+// them is executed, and go into commit_execute_all together.
+struct err *commit_share(struct commit *c, const struct decision *d) must_check;
 
 // Makes every page that [addr, addr + len) touches writable and private (copy on write
 // now), keeping its other protections; the protection of before is remembered and put
@@ -81,6 +86,9 @@ struct err *commit_move_thread(struct commit *c, pid_t tid,
 // error the old registers stand there: call process_thaw in any case. No thread may be
 // inside a return gate (gates_withdraw first).
 struct err *commit_execute(struct commit *c) must_check;
+// The same for several with one decision: all or none, whatever ends the tool. Every log is verified and all
+// threads of all stand at their gates before the decision; a process that dies on the way has no part in it.
+struct err *commit_execute_all(struct commit *const *c, size_t n) must_check;
 void commit_times(const struct commit *c, struct commit_times *ret);
 
 // Whether the process goes on with the new bytes, whatever error a call returned.
@@ -89,6 +97,7 @@ bool commit_in_force(const struct commit *c);
 // Undo after commit_execute and before process_thaw: all old bytes and old registers
 // again.
 struct err *commit_undo(struct commit *c) must_check;
+struct err *commit_undo_all(struct commit *const *c, size_t n) must_check;
 
 // After the thaw: protections back, control area unmapped. May be called again after an
 // error.

@@ -51,8 +51,13 @@ struct err *commit_finish(struct commit *c)
 		e = fault_point("after-protections");
 	if (e)
 		return err_wrap(e, "cannot tidy up process %d", c->p->pid);
-	if (vacant)
+	if (vacant &&
+	    c->shared) // first: what an area leads to must be there as long as it is
+		TRY(helper_munmap(c->h, c->shared, PAYLOAD_PAGE));
+	if (vacant) {
+		c->shared = 0;
 		TRY(area_unmap(c->h, &c->area));
+	}
 	c->stage = COMMIT_FINISHED;
 	return NULL;
 }

@@ -29,6 +29,8 @@ struct commit {
 	struct helper *h;
 	struct area area;
 	struct commit_header *head; // in the area, as are:
+	uint32_t *word; // the decision: the header's, or one shared with other processes,
+	taddr_t shared; // which is here in the target; else 0
 	struct commit_log_entry *log;
 	struct commit_range *ranges;
 	struct commit_record *records;
@@ -47,6 +49,14 @@ struct commit {
 // The prepared page range that covers all of [addr, addr + len), or NULL.
 const struct commit_span *commit_prepared(const struct commit *c, taddr_t addr,
 					  uint64_t len);
+// In the stop: header and records of the control area as commit_execute needs them, undecided.
+struct err *commit_write_header(struct commit *c) must_check;
+// Sends every thread to its gate.
+struct err *commit_enter_gates(struct commit *c) must_check;
+// What the threads go on with is written by process_thaw.
+void commit_mark_dirty(struct commit *c);
+// Exchanges the registers of moved threads with those of commit_move_thread, forth and back.
+void commit_swap_moves(struct commit *c);
 // Moves stopped threads out of restartable sequences.
 struct err *commit_leave_rseq(struct commit *c) must_check;
 // Puts the protections back that the ranges record; stops at nothing, returns the first error.

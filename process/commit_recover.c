@@ -20,8 +20,9 @@ static const uint64_t PAGE = PAYLOAD_PAGE;
 
 struct leftover {
 	struct area area;
-	bool is_gates, keep;
+	bool is_gates, keep, decided;
 	struct commit_header head;   // of a commit; zero when it was not filled yet
+	taddr_t word;		     // its decision
 	struct commit_range *ranges; // head.n_ranges of them
 	struct gates gates;	     // copies of header and slots
 	struct gate_header gate_head;
@@ -70,8 +71,17 @@ static bool in_data(const struct area *a, uint64_t off, uint64_t n, uint64_t siz
 	       !__builtin_add_overflow(off, bytes, &end) && end <= a->size - PAGE;
 }
 
+// The page shared by several commits that a header names; 0: it has its own word.
+static taddr_t shared_decision(const struct maps *maps, taddr_t word)
+{
+	const struct mapping *m = maps_at(maps, word);
+
+	return m && m->shared && m->start == word && named(m, DECISION_NAME) ? word : 0;
+}
+
 // Nothing in the header is trusted further than that it describes this mapping.
-static struct err *read_commit(const struct process *p, struct leftover *l)
+static struct err *read_commit(const struct process *p, const struct maps *maps,
+			       struct leftover *l)
 {
 	struct commit_header h;
 
@@ -87,6 +97,11 @@ static struct err *read_commit(const struct process *p, struct leftover *l)
 	TRY(mem_read(p->pid, l->area.addr + PAGE + h.ranges_off, l->ranges,
 		     h.n_ranges * sizeof(*l->ranges)));
 	l->head = h;
+	l->word = shared_decision(maps, h.word);
+	if (!l->word)
+		l->word = l->area.addr + PAGE + CH_DECISION;
+	TRY(mem_read(p->pid, l->word, &h.decision, sizeof(h.decision)));
+	l->decided = h.decision == COMMIT_DECIDED;
 	return NULL;
 }
 
@@ -150,10 +165,18 @@ static struct err *find(struct process *p, leftover_list *list)
 		struct leftover *l = &list->v[list->n - 1];
 
 		if (l->area.size > PAGE && l->area.size <= MAX_AREA)
-			e = is_gates ? read_gates(p, l) : read_commit(p, l);
+			e = is_gates ? read_gates(p, l) : read_commit(p, &maps, l);
 	}
 	maps_deinit(&maps);
 	return e;
+}
+
+// As it is now; its decision is the one that counts, be it shared.
+static struct err *read_header(const struct process *p, const struct leftover *l,
+			       struct commit_header *ret)
+{
+	TRY(mem_read(p->pid, l->area.addr + PAGE, ret, sizeof(*ret)));
+	return mem_read(p->pid, l->word, &ret->decision, sizeof(ret->decision));
 }
 
 // A commit that is decided but not executed belongs to threads that wait in its gates (the whole process
@@ -161,11 +184,10 @@ static struct err *find(struct process *p, leftover_list *list)
 static bool unfinished(const struct process *p, const struct leftover *l)
 {
 	struct commit_header h;
-	struct err *e;
 
 	if (!l->head.magic)
 		return false;
-	e = mem_read(p->pid, l->area.addr + PAGE, &h, sizeof(h));
+	struct err *e = read_header(p, l, &h);
 	if (e) {
 		err_free(e);
 		return true;
@@ -188,10 +210,9 @@ static void regs_from(struct thread *t, const struct thread_state_rec *s)
 	t->regs_dirty = t->mask_dirty = true;
 }
 
-static struct err *put_word(const struct process *p, const struct leftover *l, size_t off,
-			    uint32_t value)
+static struct err *put_word(const struct process *p, taddr_t addr, uint32_t value)
 {
-	return mem_write(p->pid, l->area.addr + PAGE + off, &value, sizeof(value));
+	return mem_write(p->pid, addr, &value, sizeof(value));
 }
 
 // With all threads stopped: what their gates would have done first. *decided: they go the new way.
@@ -201,18 +222,18 @@ static struct err *finish_log(struct process *p, struct helper *h,
 	struct commit_header head;
 	uint64_t result;
 
-	TRY(mem_read(p->pid, l->area.addr + PAGE, &head, sizeof(head)));
+	TRY(read_header(p, l, &head));
 	*decided = head.decision == COMMIT_DECIDED;
 	if (head.decision == COMMIT_UNDECIDED)
-		return put_word(p, l, CH_DECISION, COMMIT_ABORTED);
+		return put_word(p, l->word, COMMIT_ABORTED);
 	// Nobody is inside, so that a lock that was taken is that of a helper thread that ended.
 	if (head.decision == COMMIT_DECIDED && !head.done) {
-		TRY(put_word(p, l, CH_LOCK, 0));
+		TRY(put_word(p, l->area.addr + PAGE + CH_LOCK, 0));
 		return helper_call(h, l->area.addr + payload_commit_redo, 0, RUN_NS,
 				   &result);
 	}
 	if (head.decision == COMMIT_UNDOING && !head.undone) {
-		TRY(put_word(p, l, CH_UNLOCK, 0));
+		TRY(put_word(p, l->area.addr + PAGE + CH_UNLOCK, 0));
 		return helper_call(h, l->area.addr + payload_commit_undo, 0, RUN_NS,
 				   &result);
 	}
@@ -342,6 +363,9 @@ static struct err *clear(struct process *p, struct helper *h, const struct lefto
 		if (e)
 			return e;
 	}
+	// A forked child has the page of its parent; the areas that lead to it are gone by now or never used.
+	if (l->word && l->word != area.addr + PAGE + CH_DECISION)
+		TRY(helper_munmap(h, l->word, PAGE));
 	return area_unmap(h, &area);
 }
 
@@ -360,7 +384,7 @@ struct err *commit_recover(struct process *p, struct helper *h,
 		if (!e)
 			e = clear(p, h, l);
 		ret->commits += !l->is_gates;
-		ret->committed += l->head.decision == COMMIT_DECIDED;
+		ret->committed += l->decided;
 		ret->gate_areas += l->is_gates;
 		ret->kept += l->keep;
 	}

@@ -261,6 +261,10 @@ static const struct code_text table[] = {
 	{"close-range", "the kernel has no close_range, or a filter forbids it",
 	 "Without it the helper thread would share the process's descriptors.",
 	 "Linux 5.9 or later is needed; a seccomp filter has to allow close_range."},
+	{"family-kernel", "the kernel is too old to update several processes as one",
+	 "One word of memory decides for all of them; bringing it into each needs a "
+	 "descriptor of a single thread (PIDFD_THREAD).",
+	 "Linux 6.9 or later is needed; update the processes one by one (--exe)."},
 	{"no-slack", "no room for the first instructions of the helper thread",
 	 "No module of the process has free bytes behind its text on its last page.",
 	 "Restart the program."},

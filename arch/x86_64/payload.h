@@ -62,6 +62,8 @@
 #define CH_RANGES 56
 #define CH_RECORDS 64
 #define CH_WAITERS 72
+#define CH_WORD \
+	104 // address of the word that decides: CH_DECISION, or one shared with other processes
 #define CH_SIZE 128
 
 #define COMMIT_UNDECIDED 0
@@ -69,7 +71,12 @@
 #define COMMIT_DECIDED 2
 #define COMMIT_UNDOING 3
 
-// Results of commit_run in the target.
+// What commit_run in the target has to do.
+#define RUN_ALL 0
+#define RUN_DECIDE_ONLY 1 // nothing is executed
+#define RUN_VERIFY_ONLY 2 // nothing is decided
+
+// Its results.
 #define RUN_DONE 0
 #define RUN_MISMATCH 1 // CH_FAILED: index in the log
 #define RUN_NOT_OURS 2 // a thread has decided already
@@ -146,7 +153,8 @@ struct commit_header {
 	uint64_t size; // of the whole area, code page included
 	int32_t tool_pid, target_pid;
 	uint64_t tool_start; // field 22 of /proc/PID/stat
-	uint64_t unused[3];
+	uint64_t word;
+	uint64_t unused[2];
 };
 
 struct gate_header {
@@ -193,6 +201,7 @@ _Static_assert(offsetof(struct commit_header, n_ranges) == CH_NRANGES, "layout")
 _Static_assert(offsetof(struct commit_header, log_off) == CH_LOG, "layout");
 _Static_assert(offsetof(struct commit_header, ranges_off) == CH_RANGES, "layout");
 _Static_assert(offsetof(struct commit_header, waiters) == CH_WAITERS, "layout");
+_Static_assert(offsetof(struct commit_header, word) == CH_WORD, "layout");
 _Static_assert(sizeof(struct commit_header) == CH_SIZE, "layout");
 _Static_assert(offsetof(struct gate_header, lease) == GH_LEASE, "layout");
 _Static_assert(offsetof(struct gate_header, slice_sec) == GH_SLICE, "layout");

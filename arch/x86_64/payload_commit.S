@@ -20,9 +20,10 @@ payload_commit:
 	lea header(%rip), %r14
 	// The first thread that comes through an undecided gate makes "no" final: a helper that is
 	// still verifying must not decide "yes" once a thread has left.
+	mov CH_WORD(%r14), %r12
 	xor %eax, %eax
 	mov $COMMIT_ABORTED, %ecx
-	lock cmpxchg %ecx, CH_DECISION(%r14)
+	lock cmpxchg %ecx, (%r12)
 	cmp $COMMIT_DECIDED, %eax
 	je .Lgate_new
 	cmp $COMMIT_UNDOING, %eax
@@ -173,11 +174,12 @@ payload_commit:
 	pop %rbx
 	ret
 
-// run(decide_only): verify, decide, and (decide_only = 0) execute the log.
+// run(mode): verify, decide (unless RUN_VERIFY_ONLY) and execute the log (unless RUN_DECIDE_ONLY).
 .Lrun:
 	enter
 	mov %edi, %r15d
-	cmpl $COMMIT_UNDECIDED, CH_DECISION(%r14)
+	mov CH_WORD(%r14), %rbp
+	cmpl $COMMIT_UNDECIDED, (%rbp)
 	jne .Lrun_not_ours
 	xor %ebx, %ebx
 	mov CH_LOG(%r14), %r13
@@ -229,12 +231,14 @@ payload_commit:
 	inc %ebx
 	jmp 3b
 8:	xor %eax, %eax
+	cmp $RUN_VERIFY_ONLY, %r15d
+	je .Lleave
 	mov $COMMIT_DECIDED, %ecx
-	lock cmpxchg %ecx, CH_DECISION(%r14) // the commit point
+	lock cmpxchg %ecx, (%rbp) // the commit point
 	jnz .Lrun_not_ours
 	xor %eax, %eax
-	test %r15d, %r15d
-	jnz .Lleave
+	cmp $RUN_DECIDE_ONLY, %r15d
+	je .Lleave
 .Lexecute_redo:
 	xor %r12d, %r12d
 	lea .Lexecuted(%rip), %rbp

@@ -56,6 +56,7 @@ static void make_commit_area(void)
 {
 	make_area();
 	memcpy(area, payload_commit, (size_t)(payload_commit_end - payload_commit));
+	head->word = (uint64_t)&head->decision;
 	head->log_off = LOG_OFF;
 	head->ranges_off = RANGES_OFF;
 	for (unsigned i = 0; i < THREADS; i++) {
