@@ -142,4 +142,3 @@ void commit_swap_moves(struct commit *c)
 		}
 	}
 }
-

@@ -43,13 +43,13 @@ struct err *decision_map(const struct decision *d, struct helper *h, taddr_t *re
 	int rfd;
 
 	TRY(helper_give_fd(h, d->fd, &rfd));
-	struct err *e = helper_mmap(h, 0, PAYLOAD_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
-				    rfd, 0, ret);
+	struct err *e = helper_mmap(h, 0, PAYLOAD_PAGE, PROT_READ | PROT_WRITE,
+				    MAP_SHARED, rfd, 0, ret);
 	// Only spares a page fault later.
 	if (!e)
-		e = helper_syscall(
-			h, SYS_madvise,
-			(uint64_t[6]){*ret, PAYLOAD_PAGE, MADV_POPULATE_WRITE}, &ignored);
+		e = helper_syscall(h, SYS_madvise,
+				   (uint64_t[6]){*ret, PAYLOAD_PAGE, MADV_POPULATE_WRITE},
+				   &ignored);
 	struct err *closed =
 		helper_syscall(h, SYS_close, (uint64_t[6]){(uint64_t)rfd}, &ignored);
 	if (!e)

@@ -29,7 +29,8 @@ static taddr_t exchange_at(const struct helper *h)
 // The tool's own descriptor of one that the helper has.
 static struct err *fetch_fd(const struct helper *h, int rfd, int *ret)
 {
-	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, h->tid, UAPI_PIDFD_THREAD);
+	_cleanup_close_ int pidfd =
+		(int)syscall(SYS_pidfd_open, h->tid, UAPI_PIDFD_THREAD);
 
 	if (pidfd < 0 && errno == EINVAL)
 		return err_with(err_new(ERR_UNSUPPORTED,
