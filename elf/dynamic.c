@@ -169,3 +169,10 @@ struct err *module_read_dynamic(struct module *m)
 	TRY(read_verneed(m));
 	return read_verdef(m);
 }
+
+const char *module_soname(const struct module *m)
+{
+	uint64_t index;
+
+	return module_dynamic(m, DT_SONAME, &index) ? dynamic_string(m, index) : NULL;
+}

@@ -167,6 +167,9 @@ const struct fde *module_fde_at(const struct module *m, vaddr_t addr);
 // Value of a DT_* entry of PT_DYNAMIC; false when it is absent.
 bool module_dynamic(const struct module *m, int64_t tag, uint64_t *ret);
 
+// DT_SONAME, or NULL.
+const char *module_soname(const struct module *m);
+
 // True when the module has no names for its functions (no .symtab anywhere).
 static inline bool module_stripped(const struct module *m)
 {

@@ -69,6 +69,12 @@ struct molt_report {
 	size_t n_notes;
 };
 
+// A shared library to be updated: which, by its path, its file name or its soname as the process has it
+// loaded, and its new file.
+struct molt_module {
+	const char *old, *new_path;
+};
+
 // All zero is the default for every field; leave out what you do not need:
 //   struct molt_update_options opt = { .wait_seconds = 10 };
 struct molt_update_options {
@@ -79,7 +85,9 @@ struct molt_update_options {
 	size_t n_keep_old;
 	const char *debug_dir; // looked into first for separate debug files, or NULL
 	bool allow_holes; // take new structure members that fill a hole or tail padding
-	bool dry_run;	  // check everything on the running process and stop nothing
+	const struct molt_module *modules; // updated in the same stop
+	size_t n_modules;
+	bool dry_run; // check everything on the running process and stop nothing
 	// Told in one line each time the work enters another phase; may be NULL.
 	void (*progress)(void *arg, const char *text);
 	// Asked now and then, at least each 100 ms while it waits for quiescence; true: give up, unless
@@ -99,7 +107,7 @@ MOLT_API struct molt_report *molt_diff(const char *old_path, const char *new_pat
 MOLT_API struct molt_report *molt_plan(pid_t pid, const char *new_path,
 				       const struct molt_update_options *opt);
 
-// Moves the process into the program at new_path. `opt` may be NULL.
+// Moves the process into the program at new_path, or with NULL only the modules of `opt`. `opt` may be NULL.
 MOLT_API struct molt_report *molt_update(pid_t pid, const char *new_path,
 					 const struct molt_update_options *opt);
 

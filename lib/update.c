@@ -36,6 +36,24 @@ static void copy_result(struct molt_report *r, struct update_result *u)
 		err_free(report_note(r, "%s", *n)); // a note less is better than no report
 }
 
+// The executable, if NEW is given, and the modules.
+static struct err *run_set(pid_t pid, const char *new_path,
+			   const struct molt_update_options *opt,
+			   const struct update_options *uo, struct update_result *ret)
+{
+	size_t n = 0;
+	_cleanup_free_ struct update_module *v = calloc(opt->n_modules + 1, sizeof(*v));
+
+	if (!v)
+		return err_nomem();
+	if (new_path)
+		v[n++].new_path = new_path;
+	for (size_t i = 0; i < opt->n_modules; i++)
+		v[n++] = (struct update_module){.old = opt->modules[i].old,
+						.new_path = opt->modules[i].new_path};
+	return update_run(pid, &(struct update_set){.v = v, .n = n}, uo, ret);
+}
+
 static struct molt_report *run(pid_t pid, const char *new_path,
 			       const struct molt_update_options *opt, bool dry_run)
 {
@@ -60,7 +78,7 @@ static struct molt_report *run(pid_t pid, const char *new_path,
 		.interrupted = opt->interrupted,
 		.arg = opt->arg,
 	};
-	report_fail(r, update_run(pid, new_path, &uo, &result));
+	report_fail(r, run_set(pid, new_path, opt, &uo, &result));
 	copy_result(r, &result);
 	r->total_ms = (double)(monotonic_ns() - start) / 1e6;
 	return r;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "process/link_impl.h"
 #include "process/process.h"
 #include "util/cleanup.h"
 
@@ -108,6 +109,7 @@ static void forget_entries(struct link_list *l)
 		free(e->name);
 		module_close(e->file);
 		vec_free(&e->by_name);
+		vec_free(&e->searchlist);
 	}
 	vec_free(&l->v);
 }
@@ -133,14 +135,13 @@ static struct err *read_list(struct link_list *l, taddr_t dynamic)
 	}
 }
 
-struct err *link_list_read(pid_t pid, taddr_t base, const struct module *exe,
-			   struct link_list *ret)
+struct err *link_list_read(pid_t pid, taddr_t dynamic, struct link_list *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->pid = pid;
-	if (!exe->dynamic)
-		return no_link_map(pid, "the program is static");
-	struct err *e = read_list(ret, base + exe->dynamic);
+	struct err *e = read_list(ret, dynamic);
+	if (!e)
+		e = link_list_read_searchlists(ret);
 	if (e)
 		link_list_deinit(ret);
 	return e;
@@ -204,12 +205,11 @@ static struct err *index_file(struct link_entry *e)
 	return NULL;
 }
 
-static struct err *prepare(const struct link_list *l, struct link_entry *e)
+struct err *link_entry_open(const struct link_list *l, struct link_entry *e)
 {
-	if (e->file || !e->map_start)
-		return NULL;
-	TRY(open_file(l, e));
-	return index_file(e);
+	if (!e->file && e->map_start)
+		TRY(open_file(l, e));
+	return e->file && !e->by_name.n ? index_file(e) : NULL;
 }
 
 // Index in by_name of the first symbol of this name or of what would follow it.
@@ -275,22 +275,57 @@ static const struct symbol *find_in(const struct link_entry *e, const char *name
 	return NULL;
 }
 
+const struct symbol *module_definition(const struct module *m, const char *name,
+				       const char *version)
+{
+	for (size_t i = 1; i < m->dynsyms.n && i < UINT32_MAX; i++)
+		if (may_define(&m->dynsyms.v[i]) && !strcmp(m->dynsyms.v[i].name, name) &&
+		    version_matches(m, (uint32_t)i, version))
+			return &m->dynsyms.v[i];
+	return NULL;
+}
+
+// The value in memory, which an update made what the process knows the symbol by.
+static struct err *live_value(const struct link_list *l, const struct link_entry *e,
+			      const struct symbol *s, uint64_t *ret)
+{
+	uint64_t table;
+
+	if (!module_dynamic(e->file, DT_SYMTAB, &table))
+		return no_link_map(l->pid, "a module has no symbol table");
+	return mem_read(l->pid,
+			e->base + table +
+				(size_t)(s - e->file->dynsyms.v) * sizeof(Elf64_Sym) +
+				offsetof(Elf64_Sym, st_value),
+			ret, sizeof(*ret));
+}
+
+struct err *link_find(struct link_list *l, size_t entry, const char *name,
+		      const char *version, taddr_t *ret, bool *is_ifunc, bool *found)
+{
+	struct link_entry *e = &l->v.v[entry];
+
+	*found = *is_ifunc = false;
+	*ret = 0;
+	TRY(link_entry_open(l, e));
+	const struct symbol *s = e->file ? find_in(e, name, version) : NULL;
+	if (!s)
+		return NULL;
+	uint64_t value = s->addr;
+	if (e->rewritten)
+		TRY(live_value(l, e, s, &value));
+	*ret = e->base + value;
+	*is_ifunc = s->type == STT_GNU_IFUNC;
+	*found = true;
+	return NULL;
+}
+
 struct err *link_lookup(struct link_list *l, const char *name, const char *version,
 			bool skip_exe, taddr_t *ret, bool *is_ifunc, bool *found)
 {
 	*found = *is_ifunc = false;
 	*ret = 0;
-	for (size_t i = skip_exe ? 1 : 0; i < l->v.n; i++) {
-		struct link_entry *e = &l->v.v[i];
-
-		TRY(prepare(l, e));
-		const struct symbol *s = e->file ? find_in(e, name, version) : NULL;
-		if (!s)
-			continue;
-		*ret = e->base + s->addr;
-		*is_ifunc = s->type == STT_GNU_IFUNC;
-		*found = true;
-		return NULL;
-	}
+	for (size_t i = skip_exe ? 1 : 0; !*found && i < l->v.n; i++)
+		TRY(link_find(l, i, name, version, ret, is_ifunc, found));
 	return NULL;
 }

@@ -5,8 +5,6 @@
 #include "process/helper.h"
 #include "update/plan.h"
 
-#define IMAGE_NAME "molt:image"
-
 struct installed {
 	struct helper *helper;
 	taddr_t image;

@@ -171,7 +171,7 @@ struct err *job_prepare(struct job *j)
 	TRY(prepare_commit(j));
 	const struct quiesce_options qo = quiesce_options_of(j);
 
-	TRY(quiesce_create(job_plan(j), j->helper, &qo, &j->quiesce));
+	TRY(quiesce_create(j->plans.v, j->plans.n, j->helper, &qo, &j->quiesce));
 	TRY(quiesce_rehearse(j->quiesce));
 	return fault_point("update-prepared");
 }
@@ -198,7 +198,9 @@ void job_tidy(struct job *j)
 		e = commit_finish(j->commit);
 	bool tidy = !e;
 	if (!e)
-		e = swap_old_image(job_plan(j), j->helper, &r->stop2_ns);
+		e = subject_is_exe(job_plan(j)->subject)
+			    ? swap_old_image(job_plan(j), j->helper, &r->stop2_ns)
+			    : NULL;
 	if (e) {
 		struct err *noted = plan_note(
 			job_plan(j), "/proc/%d/exe still names the old program: %s",
@@ -230,21 +232,21 @@ void job_release(struct job *j)
 static void describe(struct job *j)
 {
 	struct update_result *r = j->ret;
-	const struct unit *exe = j->units.v[0];
-	const struct plan *p = exe->plan;
+	const struct unit *first = j->units.v[0];
 
 	memcpy(r->comm, j->target.process->comm, sizeof(r->comm));
 	r->generation = record_list_generation(&j->target.records);
 	r->threads = j->target.process->threads.n;
-	if (exe->subject.old)
-		program_id(exe->subject.old, r->old_build_id);
-	if (!p)
-		return;
-	if (p->new)
-		program_id(p->new, r->new_build_id);
-	if (p->diff)
-		memcpy(r->count, p->diff->count, sizeof(r->count));
-	r->jumps = p->jumps;
+	if (first->subject.old)
+		program_id(first->subject.old, r->old_build_id);
+	if (first->plan && first->plan->new)
+		program_id(first->plan->new, r->new_build_id);
+	vec_for_each(p, &j->plans) {
+		if ((*p)->diff)
+			for (size_t i = 0; i < ARRAY_SIZE(r->count); i++)
+				r->count[i] += (*p)->diff->count[i];
+		r->jumps += (*p)->jumps;
+	}
 }
 
 static struct err *add_unit(struct job *j, struct unit **ret)
@@ -259,21 +261,51 @@ static struct err *add_unit(struct job *j, struct unit **ret)
 	return e;
 }
 
-static struct err *plan_exe(struct job *j, const char *new_path)
+static bool is_exe(const struct update_module *m)
 {
-	const struct plan_options po = {.debug_dir = j->opt->debug_dir,
-					.allow_holes = j->opt->allow_holes,
-					.at = j->opt->at,
-					.keep_old = j->opt->keep_old,
-					.n_keep_old = j->opt->n_keep_old};
-	struct unit *exe;
-
-	TRY(add_unit(j, &exe));
-	TRY(subject_open_exe(&j->target, j->opt->debug_dir, &exe->subject));
-	return plan_make(&exe->subject, new_path, &po, forward_progress, j, &exe->plan);
+	return !m->old || !*m->old;
 }
 
-struct err *job_open(struct job *j, pid_t pid, const char *new_path)
+static struct plan_options plan_options_of(const struct job *j)
+{
+	return (struct plan_options){.debug_dir = j->opt->debug_dir,
+				     .allow_holes = j->opt->allow_holes,
+				     .at = j->opt->at,
+				     .keep_old = j->opt->keep_old,
+				     .n_keep_old = j->opt->n_keep_old};
+}
+
+static struct err *plan_unit(struct job *j, const struct update_module *m)
+{
+	const struct plan_options po = plan_options_of(j);
+	struct unit *u;
+
+	TRY(add_unit(j, &u));
+	TRY(is_exe(m) ? subject_open_exe(&j->target, j->opt->debug_dir, &u->subject)
+		      : subject_open_library(&j->target, m->old, j->opt->debug_dir,
+					     &u->subject));
+	struct err *e =
+		plan_make(&u->subject, m->new_path, &po, forward_progress, j, &u->plan);
+	struct err *pushed = u->plan ? vec_push(&j->plans, u->plan) : NULL;
+	if (e)
+		err_free(pushed);
+	return e ? e : pushed;
+}
+
+// The executable first.
+static struct err *plan_units(struct job *j, const struct update_set *set)
+{
+	for (int exe = 1; exe >= 0; exe--)
+		for (size_t i = 0; i < set->n; i++)
+			if (is_exe(&set->v[i]) == exe)
+				TRY(plan_unit(j, &set->v[i]));
+	const struct plan_options po = plan_options_of(j);
+	if (!j->units.n)
+		return err_new(ERR_USAGE, "there is nothing to update");
+	return preflight_names(j->plans.v, j->plans.n, &po);
+}
+
+struct err *job_open(struct job *j, pid_t pid, const struct update_set *set)
 {
 	j->ret->pid = pid;
 	j->lock = -1;
@@ -288,7 +320,7 @@ struct err *job_open(struct job *j, pid_t pid, const char *new_path)
 	}
 	struct err *e = target_open(pid, &j->target);
 	if (!e)
-		e = plan_exe(j, new_path);
+		e = plan_units(j, set);
 	if (j->units.n)
 		describe(j);
 	return e;
@@ -298,7 +330,7 @@ struct err *job_preview(struct job *j)
 {
 	const struct quiesce_options qo = quiesce_options_of(j);
 
-	return preview_threads(job_plan(j), &qo, &j->ret->threads);
+	return preview_threads(j->plans.v, j->plans.n, &qo, &j->ret->threads);
 }
 
 static void hand_over_notes(struct plan *p, struct update_result *r)
@@ -326,6 +358,7 @@ void job_deinit(struct job *j)
 		free(*u);
 	}
 	vec_free(&j->units);
+	vec_free(&j->plans);
 	target_deinit(&j->target);
 	if (j->lock >= 0)
 		close(j->lock);

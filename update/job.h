@@ -6,7 +6,7 @@
 #include "update/quiesce.h"
 #include "update/update.h"
 
-struct unit { // a module that is updated: the first one is the executable
+struct unit { // a module that is updated; when the executable is, it is the first one
 	struct subject subject;
 	struct plan *plan;
 	struct installed installed;
@@ -18,15 +18,17 @@ struct job {
 	int lock; // held until job_deinit; negative: none
 	struct target target;
 	VEC(struct unit *) units;
+	VEC(struct plan *) plans; // of the units
 	struct helper *helper;
 	struct commit *commit;
 	struct quiesce *quiesce;
 	bool committed;
 };
 
+// The plan that takes the notes on the process as a whole.
 static inline struct plan *job_plan(const struct job *j)
 {
-	return j->units.v[0]->plan;
+	return j->plans.v[0];
 }
 
 void job_say(const struct job *j, const char *text);
@@ -35,7 +37,7 @@ struct err *job_interrupted(const struct job *j) must_check;
 
 // Locks and looks at the process and makes the plans; nothing is touched. j->opt and j->ret are set by the caller,
 // all else is zero. After an error too: job_deinit.
-struct err *job_open(struct job *j, pid_t pid, const char *new_path) must_check;
+struct err *job_open(struct job *j, pid_t pid, const struct update_set *set) must_check;
 // For a dry run: what the stacks say now, as notes.
 struct err *job_preview(struct job *j) must_check;
 

@@ -24,18 +24,24 @@ void verdicts_deinit(struct verdicts *v)
 	vec_free(&v->obstacles);
 }
 
-void judge_types(struct judge *j)
+struct err *judge_add(struct judge *j, struct plan *p)
 {
-	vec_for_each(c, &j->p->diff->types.changes)
-		j->layouts_differ |=
-			c->verdict != TYPE_SAME && c->verdict != TYPE_ADDED &&
-			c->verdict != TYPE_REMOVED && c->verdict != TYPE_RENAMED;
+	struct judge_unit u = {.p = p};
+
+	vec_for_each(c, &p->diff->types.changes)
+		u.layouts_differ |= c->verdict != TYPE_SAME && c->verdict != TYPE_ADDED &&
+				    c->verdict != TYPE_REMOVED &&
+				    c->verdict != TYPE_RENAMED;
+	return vec_push(&j->units, u);
 }
 
 void judge_deinit(struct judge *j)
 {
-	vec_free(&j->known);
-	vec_free(&j->asked);
+	vec_for_each(u, &j->units) {
+		vec_free(&u->known);
+		vec_free(&u->asked);
+	}
+	vec_free(&j->units);
 }
 
 static int by_pc(const void *a, const void *b)
@@ -47,53 +53,75 @@ static int by_pc(const void *a, const void *b)
 	return (int)x->exact - (int)y->exact;
 }
 
-static const struct judged *find(const struct judge *j, vaddr_t pc, bool exact)
+static const struct judged *find(const struct judge_unit *u, vaddr_t pc, bool exact)
 {
 	struct judged key = {.pc = pc, .exact = exact};
 
-	return j->known.n ? bsearch(&key, j->known.v, j->known.n, sizeof(key), by_pc)
+	return u->known.n ? bsearch(&key, u->known.v, u->known.n, sizeof(key), by_pc)
 			  : NULL;
 }
 
-// The vaddr of OLD when the pc lies in the image that runs now.
-static bool in_current(const struct judge *j, taddr_t pc, vaddr_t *ret)
+// The unit in whose image that runs now the pc lies, with its vaddr of OLD there; NULL when it lies in none.
+static struct judge_unit *in_current(const struct judge *j, taddr_t pc, vaddr_t *ret)
 {
-	const struct module *old = j->p->subject->old;
-	taddr_t base = subject_base(j->p->subject);
+	vec_for_each(u, &j->units) {
+		const struct module *old = u->p->subject->old;
+		taddr_t base = subject_base(u->p->subject);
 
-	if (pc < base || pc - base >= old->span)
-		return false;
-	*ret = pc - base;
-	return module_region(old, *ret) == REGION_TEXT;
+		if (pc < base || pc - base >= old->span)
+			continue;
+		*ret = pc - base;
+		return module_region(old, *ret) == REGION_TEXT ? u : NULL;
+	}
+	return NULL;
 }
 
+// Whether the pc lies in an older image of a module of which variables move.
 static bool in_older_image(const struct judge *j, taddr_t pc)
 {
-	vec_for_each(im, &j->p->subject->record->images)
-		if (pc >= im->base && pc - im->base < im->span)
-			return true;
+	vec_for_each(u, &j->units) {
+		if (!u->p->moved.n)
+			continue;
+		vec_for_each(im, &u->p->subject->record->images)
+			if (pc >= im->base && pc - im->base < im->span)
+				return true;
+	}
 	return false;
 }
 
+struct cfi_question {
+	const struct judge *j;
+	const struct plan *p;
+};
+
 static bool cfi_same(vaddr_t old_pc, vaddr_t new_pc, void *arg)
 {
-	struct judge *j = arg;
+	const struct cfi_question *q = arg;
 
-	return cfi_equal_at(j->u, j->p->subject->old, old_pc, j->p->new, new_pc);
+	return cfi_equal_at(q->j->u, q->p->subject->old, old_pc, q->p->new, new_pc);
+}
+
+static struct err *answer(struct judge *j, struct judge_unit *u)
+{
+	struct cfi_question q = {.j = j, .p = u->p};
+
+	vec_for_each(a, &u->asked) {
+		uint32_t f = diff_old_func_at(u->p->diff, a->exact ? a->pc : a->pc - 1);
+
+		if (find(u, a->pc, a->exact))
+			continue;
+		TRY(frame_judge(u->p->diff, f, a->pc, a->exact, cfi_same, &q, &a->j));
+		TRY(vec_push(&u->known, *a));
+		qsort(u->known.v, u->known.n, sizeof(*u->known.v), by_pc);
+	}
+	u->asked.n = 0;
+	return NULL;
 }
 
 struct err *judge_answer(struct judge *j)
 {
-	vec_for_each(a, &j->asked) {
-		uint32_t f = diff_old_func_at(j->p->diff, a->exact ? a->pc : a->pc - 1);
-
-		if (find(j, a->pc, a->exact))
-			continue;
-		TRY(frame_judge(j->p->diff, f, a->pc, a->exact, cfi_same, j, &a->j));
-		TRY(vec_push(&j->known, *a));
-		qsort(j->known.v, j->known.n, sizeof(*j->known.v), by_pc);
-	}
-	j->asked.n = 0;
+	vec_for_each(u, &j->units)
+		TRY(answer(j, u));
 	return NULL;
 }
 
@@ -144,9 +172,9 @@ static struct err *add_obstacle(struct verdicts *ret, struct obstacle *o,
 	return e;
 }
 
-static bool is_kept(const struct judge *j, uint32_t func)
+static bool is_kept(const struct judge *j, const struct judge_unit *u, uint32_t func)
 {
-	const char *name = func == NO_TWIN ? "" : j->p->diff->old_funcs.v[func].name;
+	const char *name = func == NO_TWIN ? "" : u->p->diff->old_funcs.v[func].name;
 
 	for (size_t i = 0; i < j->n_keep_old; i++)
 		if (!strcmp(j->keep_old[i], name))
@@ -179,11 +207,11 @@ static bool same_position(const struct diff *d, uint32_t func, vaddr_t pc, bool 
 }
 
 // What becomes of one frame; sets *wait with the reason when it must return first.
-static struct err *judge_frame(struct judge *j, pid_t tid, const struct frame *fr,
-			       vaddr_t pc, struct verdicts *ret, bool *wait,
-			       bool *unjudged, const char **reason)
+static struct err *judge_frame(struct judge *j, struct judge_unit *u, pid_t tid,
+			       const struct frame *fr, vaddr_t pc, struct verdicts *ret,
+			       bool *wait, bool *unjudged, const char **reason)
 {
-	const struct diff *d = j->p->diff;
+	const struct diff *d = u->p->diff;
 	uint32_t func = diff_old_func_at(d, fr->exact ? pc : pc - 1);
 	struct frame_move m = {.tid = tid, .slot = fr->pc_slot, .from = fr->pc};
 	vaddr_t to;
@@ -192,29 +220,29 @@ static struct err *judge_frame(struct judge *j, pid_t tid, const struct frame *f
 	*reason = "it is in a PLT entry or in code without a symbol";
 	if (func == NO_TWIN)
 		return NULL;
-	if (j->p->refers_moved[func]) {
+	if (u->p->refers_moved[func]) {
 		*reason = "it may hold the address of a variable that moves";
 		return NULL;
 	}
-	if (!j->layouts_differ && same_position(d, func, pc, fr->exact, &to)) {
+	if (!u->layouts_differ && same_position(d, func, pc, fr->exact, &to)) {
 		*wait = false;
-		m.to = j->p->layout.base + to;
+		m.to = u->p->layout.base + to;
 		return vec_push(&ret->moves, m);
 	}
-	const struct judged *known = find(j, pc, fr->exact);
+	const struct judged *known = find(u, pc, fr->exact);
 	if (!known) {
 		struct judged ask = {.pc = pc, .exact = fr->exact};
 
 		*unjudged = true;
-		return vec_push(&j->asked, ask);
+		return vec_push(&u->asked, ask);
 	}
 	if (known->j.verdict != FRAME_WAIT) {
 		*wait = false;
-		m.to = j->p->layout.base + known->j.new_pc;
+		m.to = u->p->layout.base + known->j.new_pc;
 		return vec_push(&ret->moves, m);
 	}
 	*reason = known->j.reason;
-	if (is_kept(j, func)) {
+	if (is_kept(j, u, func)) {
 		*wait = false;
 		ret->kept_old++;
 	}
@@ -227,10 +255,11 @@ static bool is_binding(const struct judge *j, const struct frames *f, size_t i)
 	vaddr_t pc;
 	const struct module *m = f->v.v[i].module ? f->v.v[i].module->file : NULL;
 
-	if (i == 0 || !m || !in_current(j, f->v.v[i].pc, &pc))
+	const struct judge_unit *u = m ? in_current(j, f->v.v[i].pc, &pc) : NULL;
+	if (i == 0 || !u)
 		return false;
 	const struct loaded_module *callee = f->v.v[i - 1].module;
-	taddr_t r_debug = j->p->subject->target->links.r_debug;
+	taddr_t r_debug = u->p->subject->target->links.r_debug;
 	return callee && callee->base <= r_debug &&
 	       r_debug - callee->base < callee->file->span;
 }
@@ -240,8 +269,6 @@ static struct err *judge_frames(struct judge *j, const struct frames *f,
 				struct obstacle *o, struct verdicts *ret,
 				size_t *outermost)
 {
-	const struct diff *d = j->p->diff;
-
 	*outermost = SIZE_MAX;
 	for (size_t i = 0; i < f->v.n; i++) {
 		const struct frame *fr = &f->v.v[i];
@@ -249,8 +276,9 @@ static struct err *judge_frames(struct judge *j, const struct frames *f,
 		const char *reason = "";
 		vaddr_t pc;
 
-		if (!in_current(j, fr->pc, &pc)) {
-			if (!j->p->moved.n || !in_older_image(j, fr->pc))
+		struct judge_unit *u = in_current(j, fr->pc, &pc);
+		if (!u) {
+			if (!in_older_image(j, fr->pc))
 				continue;
 			// A frame that an earlier update let go on in its old body.
 			*outermost = i;
@@ -261,7 +289,7 @@ static struct err *judge_frames(struct judge *j, const struct frames *f,
 				 o->tid, o->comm);
 			continue;
 		}
-		TRY(judge_frame(j, o->tid, fr, pc, ret, &wait, &o->unjudged, &reason));
+		TRY(judge_frame(j, u, o->tid, fr, pc, ret, &wait, &o->unjudged, &reason));
 		if (wait) {
 			*outermost = i;
 		} else if (is_binding(j, f, i)) {
@@ -270,6 +298,7 @@ static struct err *judge_frames(struct judge *j, const struct frames *f,
 		} else {
 			continue;
 		}
+		const struct diff *d = u->p->diff;
 		uint32_t func = diff_old_func_at(d, fr->exact ? pc : pc - 1);
 		snprintf(o->reason, sizeof(o->reason), "thread %d (%s) is in %s: %s",
 			 o->tid, o->comm,
@@ -308,10 +337,12 @@ bool stack_has(const struct judge *j, const struct frames *f, const char *func,
 	vaddr_t pc;
 
 	for (size_t i = 0; i + 1 < f->v.n; i++) {
-		if (!in_current(j, f->v.v[i].pc, &pc))
+		const struct judge_unit *u = in_current(j, f->v.v[i].pc, &pc);
+		if (!u)
 			continue;
-		uint32_t k = diff_old_func_at(j->p->diff, f->v.v[i].exact ? pc : pc - 1);
-		if (k != NO_TWIN && !strcmp(j->p->diff->old_funcs.v[k].name, func)) {
+		const struct diff *d = u->p->diff;
+		uint32_t k = diff_old_func_at(d, f->v.v[i].exact ? pc : pc - 1);
+		if (k != NO_TWIN && !strcmp(d->old_funcs.v[k].name, func)) {
 			*slot = f->v.v[i + 1].pc_slot;
 			return true;
 		}

@@ -12,14 +12,18 @@ struct judged { // verdict for one pc of OLD
 	struct frame_judgement j;
 };
 
-struct judge {
+struct judge_unit { // the frames in one module
 	struct plan *p;
-	struct unwinder *u;
-	const char *const *keep_old;
-	size_t n_keep_old;
 	bool layouts_differ; // of types that frames may hold: no frame is taken as unchanged unseen
 	VEC(struct judged) known; // sorted by (pc, exact)
 	VEC(struct judged) asked; // met in a stop, not judged yet
+};
+
+struct judge {
+	VEC(struct judge_unit) units;
+	struct unwinder *u;
+	const char *const *keep_old;
+	size_t n_keep_old;
 };
 
 struct frame_move {
@@ -45,11 +49,12 @@ struct verdicts { // of all stacks
 
 void verdicts_reset(struct verdicts *v);
 void verdicts_deinit(struct verdicts *v);
-// Sets layouts_differ by the plan's types.
-void judge_types(struct judge *j);
+// One more module whose frames are to be judged.
+struct err *judge_add(struct judge *j, struct plan *p) must_check;
 void judge_deinit(struct judge *j);
 
-// Judges the frames of one thread. Quick: unknown verdicts are put on j->asked and count as obstacles.
+// Judges the frames of one thread. Quick: unknown verdicts are put on the unit's `asked` and count as
+// obstacles.
 struct err *judge_stack(struct judge *j, pid_t tid, const char *comm,
 			const struct frames *f, struct verdicts *ret) must_check;
 

@@ -347,6 +347,11 @@ static struct err *patch_all(struct ldso *l)
 
 struct err *plan_ldso(struct plan *p)
 {
+	if (!subject_is_exe(p->subject))
+		return err_with(err_new(ERR_UNSUPPORTED,
+					"libraries cannot be updated yet: %s",
+					p->new->path),
+				"ldso-unknown", p->new->path);
 	struct ldso l = {
 		.p = p, .old_base = subject_base(p->subject), .new_base = p->layout.base};
 	struct err *e = patch_all(&l);

@@ -160,7 +160,7 @@ struct err *plan_make(struct subject *s, const char *new_path,
 	else if (e && e->errnum == ENOENT)
 		e->kind = ERR_USAGE;
 	if (!e)
-		e = subject_check_program(p->new, "new");
+		e = subject_check_file(s, p->new, "new");
 	if (!e)
 		e = plan_steps(p, opt, progress, arg);
 	return e;

@@ -65,6 +65,10 @@ struct err *merge_initial_data(struct plan *p) must_check;
 struct err *plan_ldso(struct plan *p) must_check;
 struct err *plan_entries(struct plan *p) must_check;
 
+// When all plans of an update stand: --at and --keep-old must name functions of one of their modules.
+struct err *preflight_names(struct plan *const *plans, size_t n,
+			    const struct plan_options *opt) must_check;
+
 // After the process has changed a variable that was to be merged: merges all anew, member by member.
 struct err *merge_again(struct plan *p) must_check;
 // Whether a patch is one of the merge's.

@@ -169,20 +169,40 @@ static struct err *check_variables(const struct diff *d)
 	return NULL;
 }
 
-static struct err *check_name(const struct plan *p, const char *option, const char *name)
+static struct err *check_name(struct plan *const *plans, size_t n, const char *option,
+			      const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		vec_for_each(f, &plans[i]->diff->old_funcs)
+			if (!strcmp(f->name, name))
+				return NULL;
+	return err_with(err_new(ERR_USAGE, "%s: %s has no function %s", option,
+				plans[0]->subject->old->path, name),
+			"no-such-function", name);
+}
+
+// The functions named by the user must be functions of one of the modules.
+struct err *preflight_names(struct plan *const *plans, size_t n,
+			    const struct plan_options *opt)
+{
+	for (size_t i = 0; i < opt->n_keep_old; i++)
+		TRY(check_name(plans, n, "--keep-old", opt->keep_old[i]));
+	return opt->at ? check_name(plans, n, "--at", opt->at) : NULL;
+}
+
+static bool has_function(const struct plan *p, const char *name)
 {
 	vec_for_each(f, &p->diff->old_funcs)
 		if (!strcmp(f->name, name))
-			return NULL;
-	return err_with(err_new(ERR_USAGE, "%s: %s has no function %s", option,
-				p->subject->old->path, name),
-			"no-such-function", name);
+			return true;
+	return false;
 }
 
 // Every function of that name must be fit to go on in its old body.
 static struct err *check_keep_old(const struct plan *p, const char *name)
 {
-	TRY(check_name(p, "--keep-old", name));
+	if (!has_function(p, name))
+		return NULL; // of another module, or of none
 	if (target_unwinds(p->subject->target))
 		return err_refuse(
 			"keep-old-unsafe", name,
@@ -211,8 +231,7 @@ static struct err *check_keep_old(const struct plan *p, const char *name)
 	return NULL;
 }
 
-// The functions named by the user must be functions of OLD.
-static struct err *check_names(const struct plan *p, const struct plan_options *opt)
+static struct err *check_options(const struct plan *p, const struct plan_options *opt)
 {
 	for (size_t i = 0; i < opt->n_keep_old; i++)
 		TRY(check_keep_old(p, opt->keep_old[i]));
@@ -223,7 +242,7 @@ static struct err *check_names(const struct plan *p, const struct plan_options *
 				"cannot pass a gate",
 				opt->at),
 			"at-exceptions", opt->at);
-	return opt->at ? check_name(p, "--at", opt->at) : NULL;
+	return NULL;
 }
 
 // Start-up code that every program has, and main: no sign of kinship.
@@ -278,7 +297,7 @@ struct err *preflight(struct plan *p, const struct plan_options *opt)
 			"functions cannot be named for certain: give the separate debug "
 			"files with --debug DIR");
 	TRY(check_kinship(p));
-	TRY(check_names(p, opt));
+	TRY(check_options(p, opt));
 	TRY(check_facts(p));
 	TRY(check_types(p, opt));
 	return check_variables(p->diff);

@@ -39,9 +39,10 @@ static struct err *look(struct quiesce *q, pid_t tid, struct plan *p, size_t *un
 	return NULL;
 }
 
-struct err *preview_threads(struct plan *p, const struct quiesce_options *opt,
-			    size_t *threads)
+struct err *preview_threads(struct plan *const *plans, size_t n,
+			    const struct quiesce_options *opt, size_t *threads)
 {
+	struct plan *p = plans[0]; // takes the notes
 	_cleanup_(quiesce_freep) struct quiesce *q = NULL;
 	_cleanup_free_ pid_t *tids = NULL;
 	size_t unknown = 0;
@@ -50,7 +51,7 @@ struct err *preview_threads(struct plan *p, const struct quiesce_options *opt,
 	if (r < 0)
 		return err_sys(r, "cannot list the threads of process %d",
 			       p->subject->process->pid);
-	TRY(quiesce_create(p, NULL, opt, &q));
+	TRY(quiesce_create(plans, n, NULL, opt, &q));
 	for (size_t i = 0; i < *threads; i++)
 		TRY(look(q, tids[i], p, &unknown));
 	if (unknown)

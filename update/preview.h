@@ -6,5 +6,5 @@
 
 // Walks what can be walked of each blocked thread from /proc/PID/task/TID/syscall and notes, for those that
 // stand in changed code now, what an update would do. *threads: how many the process has.
-struct err *preview_threads(struct plan *p, const struct quiesce_options *opt,
-			    size_t *threads) must_check;
+struct err *preview_threads(struct plan *const *plans, size_t n,
+			    const struct quiesce_options *opt, size_t *threads) must_check;

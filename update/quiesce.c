@@ -15,7 +15,8 @@ enum {
 };
 
 struct quiesce {
-	struct plan *p;
+	const struct target *target;
+	taddr_t near; // an image that changes
 	struct process *process;
 	struct helper *helper;
 	struct quiesce_options opt;
@@ -78,33 +79,57 @@ static struct err *add_image(struct quiesce *q, const struct record_image *im,
 	return unwinder_add(q->unwinder, &lm);
 }
 
-static struct err *add_images(struct quiesce *q)
+// An image whose file must be looked for. A replaced file only means that a frame there could not be walked.
+static struct err *open_image(struct quiesce *q, const struct record_image *im)
 {
-	const struct record *r = q->p->subject->record;
+	struct module *m = NULL;
+	struct err *e = module_open(im->path, NULL, &m);
+	char id[PROGRAM_ID_MAX] = "";
 
-	for (size_t i = 0; i + 1 < r->images.n; i++) {
-		struct module *m = NULL;
-		struct err *e = module_open(r->images.v[i].path, NULL, &m);
-
-		// A replaced file only means that a frame there could not be walked.
-		char id[PROGRAM_ID_MAX] = "";
-		if (!e)
-			program_id(m, id);
-		if (err_is_shortage(e))
-			return e;
-		if (e || strcmp(id, r->images.v[i].build_id)) {
-			err_free(e);
-			module_close(m);
-			continue;
-		}
-		e = vec_push(&q->old_modules, m);
-		if (e) {
-			module_close(m);
-			return e;
-		}
-		TRY(add_image(q, &r->images.v[i], m));
+	if (!e)
+		program_id(m, id);
+	if (err_is_shortage(e))
+		return e;
+	if (e || strcmp(id, im->build_id)) {
+		err_free(e);
+		module_close(m);
+		return NULL;
 	}
-	return add_image(q, &r->images.v[r->images.n - 1], q->p->subject->old);
+	e = vec_push(&q->old_modules, m);
+	if (e) {
+		module_close(m);
+		return e;
+	}
+	return add_image(q, im, m);
+}
+
+// All images of a module. `last` is the file of the one that runs, or NULL.
+static struct err *add_images(struct quiesce *q, const struct record *r,
+			      const struct module *last)
+{
+	size_t n = r->images.n - (last ? 1 : 0);
+
+	for (size_t i = 0; i < n; i++)
+		TRY(open_image(q, &r->images.v[i]));
+	return last ? add_image(q, &r->images.v[n], last) : NULL;
+}
+
+static bool is_judged(const struct quiesce *q, const struct record *r)
+{
+	vec_for_each(u, &q->judge.units)
+		if (u->p->subject->record == r)
+			return true;
+	return false;
+}
+
+static struct err *add_all_images(struct quiesce *q)
+{
+	vec_for_each(f, &q->target->records.v)
+		if (!is_judged(q, &f->record))
+			TRY(add_images(q, &f->record, NULL));
+	vec_for_each(u, &q->judge.units)
+		TRY(add_images(q, u->p->subject->record, u->p->subject->old));
+	return NULL;
 }
 
 static taddr_t real_address(void *arg, taddr_t addr)
@@ -115,33 +140,32 @@ static taddr_t real_address(void *arg, taddr_t addr)
 	return real ? real : addr;
 }
 
-static struct err *quiesce_init(struct quiesce *q)
+static struct err *quiesce_init(struct quiesce *q, struct plan *const *plans, size_t n)
 {
-	struct subject *s = q->p->subject;
-
-	TRY(unwinder_create(q->process, &s->target->maps, &q->unwinder));
-	q->judge = (struct judge){.p = q->p,
-				  .u = q->unwinder,
+	TRY(unwinder_create(q->process, &q->target->maps, &q->unwinder));
+	q->judge = (struct judge){.u = q->unwinder,
 				  .keep_old = q->opt.keep_old,
 				  .n_keep_old = q->opt.n_keep_old};
-	judge_types(&q->judge);
+	for (size_t i = 0; i < n; i++)
+		TRY(judge_add(&q->judge, plans[i]));
 	unwinder_set_translate(q->unwinder, real_address, q);
-	q->exceptions = target_unwinds(s->target);
-	return add_images(q);
+	q->exceptions = target_unwinds(q->target);
+	return add_all_images(q);
 }
 
-struct err *quiesce_create(struct plan *p, struct helper *h,
+struct err *quiesce_create(struct plan *const *plans, size_t n, struct helper *h,
 			   const struct quiesce_options *opt, struct quiesce **ret)
 {
 	struct quiesce *q = calloc(1, sizeof(*q));
 
 	if (!q)
 		return err_nomem();
-	q->p = p;
-	q->process = p->subject->process;
+	q->target = plans[0]->subject->target;
+	q->near = subject_base(plans[0]->subject);
+	q->process = q->target->process;
 	q->helper = h;
 	q->opt = *opt;
-	struct err *e = quiesce_init(q);
+	struct err *e = quiesce_init(q, plans, n);
 	if (e) {
 		quiesce_free(q);
 		return e;
@@ -315,8 +339,8 @@ struct err *quiesce_look(struct quiesce *q, struct commit *c, bool *ready)
 struct err *quiesce_answer(struct quiesce *q)
 {
 	if (!q->ready && !q->gates && !q->exceptions && !quiesce_only_unjudged(q))
-		TRY(gates_create(q->process, q->helper, subject_base(q->p->subject),
-				 GATES_MAX, &q->gates));
+		TRY(gates_create(q->process, q->helper, q->near, GATES_MAX,
+				 &q->gates));
 	return judge_answer(&q->judge);
 }
 

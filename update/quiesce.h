@@ -19,7 +19,8 @@ struct quiesce_options {
 
 struct quiesce; // judgements made so far, gates, the unwinder
 
-struct err *quiesce_create(struct plan *p, struct helper *h,
+// `plans`: of all modules that are updated, at least one; all of one process. The array need not stay.
+struct err *quiesce_create(struct plan *const *plans, size_t n, struct helper *h,
 			   const struct quiesce_options *opt, struct quiesce **ret)
 	must_check;
 void quiesce_free(struct quiesce *q);

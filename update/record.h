@@ -10,6 +10,7 @@
 #include "update/layout.h"
 
 #define RECORD_NAME "molt:record"
+#define IMAGE_NAME "molt:image"
 
 enum record_state {
 	RECORD_PREPARED = 1, // written, not committed
@@ -48,6 +49,7 @@ struct found_record {
 	struct record record;
 	taddr_t addr; // of its mapping
 	uint64_t len;
+	bool gone; // the module was unloaded (dlclose): only good for clearing what it left
 };
 
 struct record_list {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Opening a process as the subject of an update; see subject.h.
-#include "update/subject.h"
+#include "update/subject_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +27,25 @@ struct err *subject_read(const struct subject *s, vaddr_t addr, void *buf, size_
 	return mem_read(s->process->pid, layout_data(&s->record->layout, addr), buf, len);
 }
 
-struct err *subject_check_program(const struct module *m, const char *role)
+static struct err *check_library(const struct module *m, const char *role)
 {
+	if (!m->has_dynamic || m->type != ET_DYN)
+		return err_refuse("not-the-program", m->path,
+				  "%s module %s is no shared library", role, m->path);
+	if (module_stripped(m))
+		return err_refuse(
+			"stripped", m->path,
+			"%s module %s has no symbols: give its separate debug file "
+			"with --debug DIR",
+			role, m->path);
+	return NULL;
+}
+
+struct err *subject_check_file(const struct subject *s, const struct module *m,
+			       const char *role)
+{
+	if (!subject_is_exe(s))
+		return check_library(m, role);
 	if (!m->has_dynamic || (!m->has_interp && !m->needed.n))
 		return err_refuse("static-exe", m->path,
 				  "%s program %s is statically linked", role, m->path);
@@ -103,7 +120,7 @@ static struct err *text_differs(const struct subject *s, taddr_t addr)
 }
 
 // Generation 0: read-only segments must be the file's, byte by byte.
-static struct err *check_text_of_file(const struct subject *s)
+struct err *subject_check_text_of_file(const struct subject *s)
 {
 	vec_for_each(seg, &s->old->segments) {
 		if (seg->type != PT_LOAD || (seg->flags & PF_W) || !seg->filesz)
@@ -154,7 +171,7 @@ uint64_t image_text_hash(const struct module *m, const uint8_t *buf, uint64_t sp
 }
 
 // Later generations: the executable segments must hash to what molt wrote.
-static struct err *check_text_of_record(const struct subject *s)
+struct err *subject_check_text_of_record(const struct subject *s)
 {
 	_cleanup_free_ uint8_t *live = calloc(1, s->old->span);
 
@@ -169,18 +186,14 @@ static struct err *check_text_of_record(const struct subject *s)
 	return NULL;
 }
 
-static struct err *open_generation_zero(struct subject *s, const char *debug_dir)
+struct err *subject_make_up(struct subject *s, const char *name, const char *path,
+			    taddr_t base)
 {
-	char path[PATH_MAX], id[PROGRAM_ID_MAX];
-	struct record_image im = {0};
+	struct record_image im = {.base = base, .span = s->old->span};
+	char id[PROGRAM_ID_MAX];
 
-	exe_path(s->process, path, sizeof(path));
-	TRY(err_wrap(module_open(path, debug_dir, &s->old), "running program"));
-	TRY(subject_check_program(s->old, "running"));
-	TRY(find_base(s, &im.base));
-	im.span = s->old->span;
-	s->made_up.name = strdup("");
-	im.path = strdup(s->process->exe);
+	s->made_up.name = strdup(name);
+	im.path = strdup(path);
 	program_id(s->old, id);
 	im.build_id = strdup(id);
 	struct err *e = s->made_up.name && im.path && im.build_id
@@ -191,8 +204,47 @@ static struct err *open_generation_zero(struct subject *s, const char *debug_dir
 		free(im.build_id);
 		return e;
 	}
-	s->made_up.layout.base = im.base;
-	return check_text_of_file(s);
+	s->made_up.layout.base = base;
+	s->record = &s->made_up;
+	return NULL;
+}
+
+static struct err *open_generation_zero(struct subject *s, const char *debug_dir)
+{
+	char path[PATH_MAX];
+	taddr_t base = 0;
+
+	exe_path(s->process, path, sizeof(path));
+	TRY(err_wrap(module_open(path, debug_dir, &s->old), "running program"));
+	TRY(subject_check_file(s, s->old, "running"));
+	TRY(find_base(s, &base));
+	TRY(subject_make_up(s, "", s->process->exe, base));
+	return subject_check_text_of_file(s);
+}
+
+static struct err *not_the_program(const struct record_image *im)
+{
+	return err_refuse("not-the-program", im->path,
+			  "the file of generation %u (build-id %s) is no longer at %s",
+			  im->generation, im->build_id, im->path);
+}
+
+struct err *record_image_open(const struct record_image *im, const char *debug_dir,
+			      bool bare, struct module **ret)
+{
+	char id[PROGRAM_ID_MAX] = "";
+	struct err *e = bare ? module_open_bare(im->path, ret)
+			     : module_open(im->path, debug_dir, ret);
+
+	if (!e)
+		program_id(*ret, id);
+	if (!e && !strcmp(id, im->build_id))
+		return NULL;
+	if (!e)
+		module_closep(ret);
+	err_free(e);
+	*ret = NULL;
+	return not_the_program(im);
 }
 
 // The file of a later generation may be found by the path it was taken from or by /proc/PID/exe; its
@@ -200,48 +252,42 @@ static struct err *open_generation_zero(struct subject *s, const char *debug_dir
 static struct err *open_recorded(struct subject *s, const char *debug_dir)
 {
 	const struct record_image *im = &s->record->images.v[s->record->images.n - 1];
-	char link[64], id[PROGRAM_ID_MAX];
+	struct record_image by_link = *im;
+	char link[64];
 
-	snprintf(link, sizeof(link), "/proc/%d/exe", s->process->pid);
-	const char *paths[] = {im->path, link};
-	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
-		struct err *e = module_open(paths[i], debug_dir, &s->old);
-
-		if (!e)
-			program_id(s->old, id);
-		if (!e && !strcmp(id, im->build_id)) {
-			TRY(subject_check_program(s->old, "running"));
-			return check_text_of_record(s);
-		}
+	struct err *e = record_image_open(im, debug_dir, false, &s->old);
+	if (e) {
 		err_free(e);
-		module_closep(&s->old);
-		s->old = NULL;
+		snprintf(link, sizeof(link), "/proc/%d/exe", s->process->pid);
+		by_link.path = link;
+		e = record_image_open(&by_link, debug_dir, false, &s->old);
 	}
-	return err_refuse("not-the-program", im->path,
-			  "the program of generation %u (build-id %s) is no longer at %s",
-			  s->record->generation, im->build_id, im->path);
+	if (e) {
+		err_free(e);
+		return not_the_program(im);
+	}
+	TRY(subject_check_file(s, s->old, "running"));
+	return subject_check_text_of_record(s);
+}
+
+void subject_take_record(struct subject *s, const struct found_record *found)
+{
+	s->recorded = true;
+	s->record_addr = found->addr;
+	s->record_len = found->len;
+	s->record = &found->record;
 }
 
 struct err *subject_open_exe(struct target *t, const char *debug_dir, struct subject *ret)
 {
 	struct found_record *found = record_of_exe(&t->records);
 
-	memset(ret, 0, sizeof(*ret));
-	ret->target = t;
-	ret->process = t->process;
+	*ret = (struct subject){.target = t, .process = t->process};
 	if (found) {
-		ret->recorded = true;
-		ret->record_addr = found->addr;
-		ret->record_len = found->len;
-		ret->record = &found->record;
+		subject_take_record(ret, found);
 		TRY(open_recorded(ret, debug_dir));
 	} else {
-		ret->record = &ret->made_up;
 		TRY(open_generation_zero(ret, debug_dir));
 	}
-	if (t->has_links)
-		return NULL;
-	TRY(link_list_read(t->process->pid, subject_base(ret), ret->old, &t->links));
-	t->has_links = true;
-	return NULL;
+	return target_read_links(t);
 }

@@ -19,19 +19,33 @@ struct subject {
 	uint64_t record_len;
 };
 
-// Opens the executable of the target and fills target->links; checks what can be checked of OLD alone: x86-64,
+// Opens the executable of the target and reads target->links; checks what can be checked of OLD alone: x86-64,
 // position independent, dynamic, symbols, and that the text in memory is that of the file (design 2, point 7).
 struct err *subject_open_exe(struct target *t, const char *debug_dir, struct subject *ret)
 	must_check;
+// The same for a shared library: by its path, its file name or its soname, as ld.so has it in its list.
+struct err *subject_open_library(struct target *t, const char *name,
+				 const char *debug_dir, struct subject *ret) must_check;
 void subject_deinit(struct subject *s);
 
-// Refuses what no program may be, OLD or NEW: static, not position independent, stripped.
-struct err *subject_check_program(const struct module *m, const char *role) must_check;
+static inline bool subject_is_exe(const struct subject *s)
+{
+	return s->link == 0;
+}
+
+// Refuses what no program (no library) may be, OLD or NEW: static, not position independent, stripped.
+struct err *subject_check_file(const struct subject *s, const struct module *m,
+			       const char *role) must_check;
 
 // Hash of the executable segments of an image of `m` that lies in buf (buf[vaddr]).
 uint64_t image_text_hash(const struct module *m, const uint8_t *buf, uint64_t span);
 
 enum { PROGRAM_ID_MAX = 65 };
+
+// Opens the file that an image was made from, `bare` without its debug file; refused (not-the-program) when it
+// is another one by now.
+struct err *record_image_open(const struct record_image *im, const char *debug_dir,
+			      bool bare, struct module **ret) must_check;
 
 // What identifies a program file: its build-id, or a hash of its bytes when it has none.
 void program_id(const struct module *m, char ret[PROGRAM_ID_MAX]);

@@ -11,7 +11,7 @@
 struct target {
 	struct process *process;
 	struct maps maps;
-	struct link_list links; // filled when the executable is opened as a subject
+	struct link_list links; // filled by target_read_links
 	bool has_links;
 	struct record_list records;
 };
@@ -19,6 +19,15 @@ struct target {
 // Opens the process without stopping it and reads what earlier updates left. Refuses shadow stacks.
 struct err *target_open(pid_t pid, struct target *ret) must_check;
 void target_deinit(struct target *t);
+
+// Reads ld.so's list of modules, once, and forgets (marks) the records of modules that are no longer in it.
+struct err *target_read_links(struct target *t) must_check;
+
+// The live record of the module with that index in the list, or NULL.
+struct found_record *target_record_of(struct target *t, size_t link);
+
+// Whether the module is ld.so itself, libc or a part of it: they keep what no update may touch.
+bool target_is_runtime(const struct target *t, size_t link);
 
 // Reads the mappings anew.
 struct err *target_refresh_maps(struct target *t) must_check;

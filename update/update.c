@@ -116,11 +116,11 @@ static struct err *change_process(struct job *j)
 	return e;
 }
 
-struct err *update_run(pid_t pid, const char *new_path, const struct update_options *opt,
-		       struct update_result *ret)
+struct err *update_run(pid_t pid, const struct update_set *set,
+		       const struct update_options *opt, struct update_result *ret)
 {
 	_cleanup_(job_deinit) struct job job = {.opt = opt, .ret = ret};
 
-	TRY(job_open(&job, pid, new_path));
+	TRY(job_open(&job, pid, set));
 	return opt->dry_run ? job_preview(&job) : change_process(&job);
 }

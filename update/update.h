@@ -7,6 +7,19 @@
 #include "diff/diff.h"
 #include "util/vec.h"
 
+// One module to be updated.
+struct update_module {
+	// Which: NULL or "" is the executable; else a library by its path, its file name or its soname, as ld.so
+	// has it.
+	const char *old;
+	const char *new_path;
+};
+
+struct update_set { // at least one, each module once
+	const struct update_module *v;
+	size_t n;
+};
+
 struct update_options {
 	double wait_seconds; // for quiescence
 	const char *at;	     // function whose return is the moment, or NULL
@@ -36,9 +49,10 @@ struct update_result {
 	VEC(char *) notes;
 };
 
-// Moves process `pid` into the program at new_path. An error of kind ERR_REFUSED or ERR_BUSY means that the
+// Moves modules of process `pid` into their new files, all in the same stop. An error of kind ERR_REFUSED or ERR_BUSY means that the
 // process goes on as it was; ERR_ROLLED_BACK that all was put back. `ret` is filled as far as things got,
 // also with an error; update_result_deinit frees it.
-struct err *update_run(pid_t pid, const char *new_path, const struct update_options *opt,
-		       struct update_result *ret) must_check;
+struct err *update_run(pid_t pid, const struct update_set *set,
+		       const struct update_options *opt, struct update_result *ret)
+	must_check;
 void update_result_deinit(struct update_result *r);

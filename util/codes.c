@@ -88,6 +88,15 @@ static const struct code_text table[] = {
 	 "program than the one that runs.",
 	 "Give the file the process was started from; after a package upgrade molt "
 	 "reads the deleted file through /proc by itself."},
+	{"no-such-module", "the process has no such module loaded",
+	 "--module named a library that is not in ld.so's list of the process, or a "
+	 "file name that two of its modules share.",
+	 "'molt status PID' and /proc/PID/maps show what is loaded; give a module by "
+	 "its path, its file name or its soname."},
+	{"runtime-module", "a part of the C runtime cannot be updated",
+	 "libc, ld.so, libgcc_s and the vdso load, start and unwind everything else, "
+	 "molt's own work in the process included.",
+	 "Restart the process to get a new C runtime; other libraries can be updated."},
 	{"program-replaced", "the process started another program meanwhile",
 	 "It called exec while molt was at work; what was prepared is for the "
 	 "program of before.",

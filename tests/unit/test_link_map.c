@@ -36,7 +36,7 @@ static void setup(void)
 			pause();
 	}
 	ck_assert_ptr_null(module_open("/proc/self/exe", NULL, &exe));
-	struct err *e = link_list_read(child, base, exe, &list);
+	struct err *e = link_list_read(child, base + exe->dynamic, &list);
 	ck_assert_msg(!e, "%s", e ? e->message : "");
 }
 
@@ -139,7 +139,7 @@ START_TEST(hostile_list)
 	taddr_t at = list.v.v[1].addr + offsetof(struct link_map, l_prev), wrong = 1;
 
 	ck_assert_ptr_null(mem_write(child, at, &wrong, sizeof(wrong)));
-	e = link_list_read(child, list.v.v[0].base, exe, &l);
+	e = link_list_read(child, list.v.v[0].base + exe->dynamic, &l);
 	ck_assert_ptr_nonnull(e);
 	ck_assert_str_eq(e->code, "no-link-map");
 	err_free(e);
@@ -147,7 +147,7 @@ START_TEST(hostile_list)
 	int state = RT_ADD;
 	at = list.r_debug + offsetof(struct r_debug, r_state);
 	ck_assert_ptr_null(mem_write(child, at, &state, sizeof(state)));
-	e = link_list_read(child, list.v.v[0].base, exe, &l);
+	e = link_list_read(child, list.v.v[0].base + exe->dynamic, &l);
 	ck_assert_ptr_nonnull(e);
 	ck_assert_str_eq(e->code, "link-map-changing");
 	err_free(e);
