@@ -100,8 +100,7 @@ static bool has(const struct link_entry *e, size_t index)
 	return false;
 }
 
-struct err *link_scope_read(const struct link_list *l, size_t from,
-			    struct link_scope *ret)
+struct err *link_scope_read(const struct link_list *l, size_t from, struct link_scope *ret)
 {
 	_cleanup_free_ bool *seen = calloc(l->v.n + 1, sizeof(*seen));
 

@@ -339,8 +339,7 @@ struct err *quiesce_look(struct quiesce *q, struct commit *c, bool *ready)
 struct err *quiesce_answer(struct quiesce *q)
 {
 	if (!q->ready && !q->gates && !q->exceptions && !quiesce_only_unjudged(q))
-		TRY(gates_create(q->process, q->helper, q->near, GATES_MAX,
-				 &q->gates));
+		TRY(gates_create(q->process, q->helper, q->near, GATES_MAX, &q->gates));
 	return judge_answer(&q->judge);
 }
 

@@ -40,8 +40,8 @@ static struct err *find_entry(struct target *t, const char *name, size_t *ret)
 	for (size_t i = 1; i < l->v.n; i++) {
 		const char *is = l->v.v[i].name;
 
-		if (*is && (!strcmp(is, name) ||
-			    (strchr(name, '/') && same_path(is, name)))) {
+		if (*is &&
+		    (!strcmp(is, name) || (strchr(name, '/') && same_path(is, name)))) {
 			*ret = i;
 			return NULL;
 		}
@@ -142,10 +142,11 @@ static struct err *open_recorded(struct subject *s, const char *debug_dir)
 	return subject_check_text_of_record(s);
 }
 
-struct err *subject_open_library(struct target *t, const char *name, const char *debug_dir,
-				 struct subject *ret)
+struct err *subject_open_library(struct target *t, const char *name,
+				 const char *debug_dir, struct subject *ret)
 {
-	*ret = (struct subject){.target = t, .process = t->process, .record = &ret->made_up};
+	*ret = (struct subject){
+		.target = t, .process = t->process, .record = &ret->made_up};
 	TRY(target_read_links(t));
 	TRY(find_entry(t, name, &ret->link));
 	if (target_is_runtime(t, ret->link))
