@@ -22,9 +22,10 @@ struct cursor {
 // it.
 static inline struct cursor cursor_at(struct bytes b, uint64_t off, uint64_t len)
 {
-	struct cursor c = {NULL, NULL, true};
+	static const uint8_t nothing[1]; // a NULL must not be counted from, not even by 0
+	struct cursor c = {nothing, nothing, true};
 
-	if (off > b.n || len > b.n - off)
+	if (!b.p || off > b.n || len > b.n - off)
 		return c;
 	c.p = b.p + off;
 	c.end = c.p + len;

@@ -41,24 +41,16 @@ static bool parse_line(char *line, struct mapping *ret)
 	return true;
 }
 
-struct err *maps_read(pid_t pid, struct maps *ret)
+struct err *maps_parse(char *text, struct maps *ret)
 {
-	_cleanup_free_ char *text = NULL;
-	size_t len;
-	int r = os_proc_read(pid, 0, "maps", &text, &len);
-
 	memset(ret, 0, sizeof(*ret));
-	if (r < 0)
-		return err_sys(r == -ENOENT ? ESRCH : r, "cannot read the mappings of %d",
-			       pid);
 	for (char *save, *line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		struct mapping m;
 		struct err *e;
 
 		if (!parse_line(line, &m)) {
-			e = err_new(ERR_INTERNAL,
-				    "cannot understand a line of /proc/%d/maps: %s", pid,
+			e = err_new(ERR_INTERNAL, "cannot understand a line of maps: %s",
 				    line);
 		} else {
 			m.path = strdup(m.path);
@@ -72,6 +64,19 @@ struct err *maps_read(pid_t pid, struct maps *ret)
 		}
 	}
 	return NULL;
+}
+
+struct err *maps_read(pid_t pid, struct maps *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = os_proc_read(pid, 0, "maps", &text, &len);
+
+	memset(ret, 0, sizeof(*ret));
+	if (r < 0)
+		return err_sys(r == -ENOENT ? ESRCH : r, "cannot read the mappings of %d",
+			       pid);
+	return err_wrap(maps_parse(text, ret), "process %d", pid);
 }
 
 void maps_deinit(struct maps *m)

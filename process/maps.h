@@ -24,6 +24,9 @@ struct maps {
 };
 
 struct err *maps_read(pid_t pid, struct maps *ret) must_check;
+
+// The same from the text of such a file, which is changed.
+struct err *maps_parse(char *text, struct maps *ret) must_check;
 void maps_deinit(struct maps *m);
 const struct mapping *maps_at(const struct maps *m, taddr_t addr);
 

@@ -38,7 +38,9 @@ bool vec_reserve_(void **v, size_t n, size_t *cap, size_t size, size_t more);
 		(vec)->n = (vec)->cap = 0; \
 	} while (0)
 
-#define vec_for_each(it, vec) \
-	for (__typeof__((vec)->v + 0) it = (vec)->v; it < (vec)->v + (vec)->n; it++)
+// An empty one has no v to count from.
+#define vec_for_each(it, vec)                        \
+	for (__typeof__((vec)->v + 0) it = (vec)->v; \
+	     (vec)->n && it < (vec)->v + (vec)->n; it++)
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
