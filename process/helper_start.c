@@ -206,7 +206,7 @@ static struct err *bring_back(struct helper *h, const struct thread *saved)
 	TRY(settle(p, t, &now));
 	t = process_thread(p, saved->tid);
 	if (!in_stub(h, &now))
-		return thread_read_stop(t, t->group_stop);
+		return thread_read_stop(p, t, t->group_stop);
 	t->regs = saved->regs;
 	t->sigmask = saved->sigmask;
 	int r = leave_stub(t);

@@ -6,11 +6,13 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "os/proc.h"
 #include "os/ptrace.h"
 #include "os/vm.h"
+#include "process/maps.h"
 #include "process/process_impl.h"
 #include "util/cleanup.h"
 
@@ -168,6 +170,29 @@ static struct err *read_exe(struct process *p)
 	return p->exe ? NULL : err_nomem();
 }
 
+static bool is_libc(const char *path)
+{
+	const char *name = strrchr(path, '/');
+
+	return name && (!strncmp(name, "/libc.", 6) || !strncmp(name, "/libc-", 6) ||
+			!strncmp(name, "/ld-musl", 8));
+}
+
+static struct err *find_libc(struct process *p)
+{
+	_cleanup_(maps_deinit) struct maps maps = {0};
+
+	TRY(maps_read(p->pid, &maps));
+	vec_for_each(m, &maps.v) {
+		if (!(m->prot & PROT_EXEC) || !is_libc(m->path))
+			continue;
+		p->impl->libc_start = m->start;
+		p->impl->libc_end = m->end;
+		break;
+	}
+	return NULL;
+}
+
 static struct err *create(const struct look *l, struct process **ret)
 {
 	_cleanup_(process_closep) struct process *p = calloc(1, sizeof(*p));
@@ -182,6 +207,7 @@ static struct err *create(const struct look *l, struct process **ret)
 	memcpy(p->comm, l->status.name, sizeof(p->comm));
 	p->impl->own_child = l->status.ppid == getpid();
 	TRY(read_exe(p));
+	TRY(find_libc(p));
 	*ret = take_ptr(p);
 	return NULL;
 }

@@ -34,6 +34,7 @@ struct thread {
 	bool mask_dirty; // the same for sigmask
 	bool group_stop; // the process is in a job-control stop (T); it stays in it after
 			 // the release
+	uint64_t released; // when it was last let go (monotonic ns), 0: never
 	char comm[16];
 };
 

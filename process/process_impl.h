@@ -11,7 +11,8 @@ struct process_impl {
 	taddr_t helper_area; // of the helper when it runs there, else 0
 	VEC(pid_t) strays;   // processes (not threads) that attached by themselves
 	bool replaced;	     // it called exec while it was traced
-	struct boost *boost; // NULL when nothing is raised
+	taddr_t libc_start, libc_end; // text of the C library; 0, 0: not found
+	struct boost *boost;	      // NULL when nothing is raised
 };
 
 // Within a freeze, when process_boost is in force: raises the threads until they stand, and puts their own

@@ -14,6 +14,9 @@
 #include "process/wait.h"
 #include "util/cleanup.h"
 
+enum { TIMEOUT_MARK = 0x6d << 24 }; // above all pids
+static const uint64_t NS_PER_MS = 1000000;
+
 // A dying thread becomes a zombie within this time.
 static const uint64_t DEATH_NS = 200000000;
 
@@ -102,6 +105,8 @@ static bool ends_with_eintr(long nr)
 	case SYS_io_getevents:
 	case SYS_io_pgetevents:
 	case SYS_io_uring_enter:
+	case SYS_splice:
+	case SYS_sendfile:
 	case SYS_read:
 	case SYS_readv:
 	case SYS_write:
@@ -121,20 +126,43 @@ static bool ends_with_eintr(long nr)
 	}
 }
 
+// epoll_wait's timeout is 32 bits of a register that the C library does not use after the call. The rest of it
+// tells, at the next stop, that this is the call which this tool let go on then; what has passed since is taken
+// off, so that a call that is stopped again and again ends in time all the same. When it began before the first
+// stop nobody knows: that stop costs it the whole timeout once more at most.
+static void shorten_timeout(const struct process *p, struct thread *t)
+{
+	uint64_t mark = (uint64_t)(TIMEOUT_MARK | (uint32_t)getpid()) << 32;
+	int32_t ms = (int32_t)(uint32_t)t->regs.r10;
+
+	if (((long)t->regs.orig_rax != SYS_epoll_wait &&
+	     (long)t->regs.orig_rax != SYS_epoll_pwait) ||
+	    t->regs.rip < p->impl->libc_start || t->regs.rip >= p->impl->libc_end ||
+	    ms <= 0)
+		return;
+	if ((t->regs.r10 & ~(uint64_t)UINT32_MAX) == mark && t->released) {
+		uint64_t passed = (monotonic_ns() - t->released) / NS_PER_MS;
+
+		ms = passed < (uint64_t)ms ? ms - (int32_t)passed : 0;
+	}
+	t->regs.r10 = mark | (uint32_t)ms;
+}
+
 // With ERESTARTNOHAND in its place the kernel starts the call again, or gives EINTR when
 // a handler runs. It is written at once: it has to hold even if the tool dies now.
-static struct err *hide_stop(struct thread *t)
+static struct err *hide_stop(const struct process *p, struct thread *t)
 {
 	if ((long)t->regs.rax != -EINTR || (long)t->regs.orig_rax < 0 ||
 	    !ends_with_eintr((long)t->regs.orig_rax))
 		return NULL;
 	t->regs.rax = (unsigned long)-UAPI_ERESTARTNOHAND;
+	shorten_timeout(p, t);
 	int r = os_ptrace_setregs(t->tid, &t->regs);
 	return r < 0 ? err_sys(r, "cannot write the registers of thread %d", t->tid)
 		     : NULL;
 }
 
-struct err *thread_read_stop(struct thread *t, bool group)
+struct err *thread_read_stop(const struct process *p, struct thread *t, bool group)
 {
 	t->state = THREAD_STOPPED;
 	t->group_stop = group;
@@ -144,7 +172,7 @@ struct err *thread_read_stop(struct thread *t, bool group)
 		r = os_ptrace_getsigmask(t->tid, &t->sigmask);
 	if (r < 0)
 		return err_sys(r, "cannot read the registers of thread %d", t->tid);
-	return hide_stop(t);
+	return hide_stop(p, t);
 }
 
 // A traced thread made another task: a thread of this process joins the list, a process
@@ -231,7 +259,7 @@ struct err *thread_collect(struct process *p, size_t index, uint64_t deadline)
 
 	TRY(await(p, index, deadline, &group));
 	struct thread *t = &p->threads.v[index];
-	return t->state == THREAD_GONE ? NULL : thread_read_stop(t, group);
+	return t->state == THREAD_GONE ? NULL : thread_read_stop(p, t, group);
 }
 
 struct err *thread_stop(struct process *p, struct thread *t, uint64_t deadline)
@@ -319,6 +347,7 @@ struct err *thread_write_back(struct thread *t)
 
 void thread_detach(struct process *p, struct thread *t)
 {
+	t->released = monotonic_ns();
 	if (os_ptrace_detach(t->tid) == 0) {
 		t->state = THREAD_RUNNING;
 		t->traced = false;

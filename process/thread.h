@@ -25,7 +25,8 @@ struct err *thread_seize(struct process *p, struct thread *t, unsigned long opti
 struct err *thread_collect(struct process *p, size_t index, uint64_t deadline) must_check;
 
 // Reads what a thread that has just come to PTRACE_EVENT_STOP is given back at its release.
-struct err *thread_read_stop(struct thread *t, bool group) must_check;
+struct err *thread_read_stop(const struct process *p, struct thread *t, bool group)
+	must_check;
 
 // The two halves of thread_release.
 struct err *thread_write_back(struct thread *t) must_check;

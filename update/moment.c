@@ -32,6 +32,18 @@ struct err *moment_thaw(struct moment *m, uint64_t *last)
 	return first;
 }
 
+static void boost(struct moment *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		process_boost(m->jobs[i]->target.process);
+}
+
+static void unboost(struct moment *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		process_unboost(m->jobs[i]->target.process);
+}
+
 static struct err *freeze_all(struct moment *m)
 {
 	uint64_t deadline = monotonic_ns() + STOP_TIMEOUT_MS * NS_PER_MS;
@@ -80,9 +92,12 @@ static struct err *attempt(struct moment *m, size_t *marks, bool *ready)
 	m->attempts++;
 	for (size_t i = 0; i < m->n; i++)
 		marks[i] = commit_mark(m->jobs[i]->commit);
-	TRY(freeze_all(m));
+	boost(m);
+	struct err *e = freeze_all(m);
+	if (e)
+		return e;
 	uint64_t frozen = monotonic_ns();
-	struct err *e = look_at_all(m, ready);
+	e = look_at_all(m, ready);
 
 	m->judge_ns = monotonic_ns() - frozen;
 	if (!e && *ready)
@@ -93,6 +108,7 @@ static struct err *attempt(struct moment *m, size_t *marks, bool *ready)
 	if (!e && monotonic_ns() < m->deadline)
 		e = plant_all(m);
 	struct err *thawed = moment_thaw(m, NULL);
+	unboost(m); // nothing but a stop may run before the threads of this host
 	if (e)
 		err_free(thawed);
 	return e ? e : thawed;
@@ -156,6 +172,14 @@ static struct err *pause_for(struct moment *m, const struct job *why, int *pause
 	return NULL;
 }
 
+static bool still_waits(const struct moment *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (quiesce_still_waits(m->jobs[i]->quiesce))
+			return true;
+	return false;
+}
+
 struct err *moment_freeze(struct moment *m)
 {
 	_cleanup_free_ size_t *marks = calloc(m->n, sizeof(*marks));
@@ -167,7 +191,9 @@ struct err *moment_freeze(struct moment *m)
 		bool ready = false;
 
 		TRY(job_interrupted(m->jobs[0]));
-		TRY(attempt(m, marks, &ready));
+		// A stop that can only be in vain would disturb the threads for nothing.
+		if (!still_waits(m))
+			TRY(attempt(m, marks, &ready));
 		if (ready)
 			return NULL;
 		const struct job *why = held_up(m);

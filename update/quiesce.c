@@ -343,6 +343,25 @@ struct err *quiesce_answer(struct quiesce *q)
 	return judge_answer(&q->judge);
 }
 
+bool quiesce_still_waits(struct quiesce *q)
+{
+	bool still = false;
+
+	for (size_t i = 0; i < q->verdicts.obstacles.n && !still; i++) {
+		const struct obstacle *o = &q->verdicts.obstacles.v[i];
+		_cleanup_(verdicts_deinit) struct verdicts now = {0};
+
+		if (o->unjudged)
+			continue;
+		struct err *e = unwind_blocked(q->unwinder, o->tid, &q->frames);
+		if (!e && q->frames.complete)
+			e = judge_stack(&q->judge, o->tid, o->comm, &q->frames, &now);
+		still = !e && now.obstacles.n && !now.obstacles.v[0].unjudged;
+		err_free(e);
+	}
+	return still;
+}
+
 bool quiesce_planted(const struct quiesce *q)
 {
 	return q->planted;

@@ -41,6 +41,10 @@ struct err *quiesce_answer(struct quiesce *q) must_check;
 // Until all planted gates hold their threads at the same time, or the deadline.
 struct err *quiesce_wait(struct quiesce *const *q, size_t n, uint64_t deadline) must_check;
 
+// Running: whether a thread that the last look found in the way surely still is, as it blocks there. Costs the
+// process nothing.
+bool quiesce_still_waits(struct quiesce *q);
+
 // What the last look found: whether only verdicts that were being worked out stood in the way; the first
 // obstacle's reason, or NULL; the error ERR_BUSY not-quiescent that names thread, function, source line and
 // call path.

@@ -55,7 +55,6 @@ static struct err *try_commit(struct job *j, struct moment *m)
 	struct update_result *r = j->ret;
 	uint64_t last = 0;
 
-	process_boost(pr);
 	struct err *e = moment_freeze(m);
 	if (!e) {
 		uint64_t before = monotonic_ns();
