@@ -101,6 +101,8 @@ static struct err *jump_at(struct plan *p, const struct entry *en)
 	uint8_t was[ENTRY_LEN], jump[8];
 	int off = 0;
 
+	if (en->at == en->to) // an image of before: the body itself stands there again
+		return NULL;
 	TRY(mem_read(p->subject->process->pid, en->at, was, sizeof(was)));
 	if (!memcmp(was, endbr64, ENDBR_LEN))
 		off = ENDBR_LEN;

@@ -104,7 +104,7 @@ static struct err *place_resized(struct plan *p, const struct occupancy *o, uint
 	if (new->size < old->size)
 		return set_home(p, new, home);
 	TRY(can_grow(p, o, old, new, home, &grows));
-	if (grows)
+	if (grows || home == p->layout.base + new->addr) // grew here before
 		return set_home(p, new, home);
 	// It moves, so nothing may point to it. Where code takes its address, a pointer may also be made
 	// until the stop, and the search is done again there.
@@ -168,7 +168,8 @@ static struct err *place_function(struct plan *p, const struct func_pair *fp)
 	for (size_t i = 0; i < n; i++) {
 		struct entry_alias a = {.addr = new, .entry = alias[i].entry};
 
-		TRY(vec_push(&p->layout.aliases, a));
+		if (a.entry != p->layout.base + new) // else the body itself again
+			TRY(vec_push(&p->layout.aliases, a));
 	}
 	if (was->base + old != c.entry) {
 		struct entry_alias a = {.addr = new, .entry = was->base + old};

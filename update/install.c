@@ -141,6 +141,19 @@ static struct err *copy_image(const struct record_image *from, struct record *to
 	return e;
 }
 
+// Of generations long gone only what is needed to know every image that is mapped: the newest one at each place.
+static bool is_forgotten(const struct record *was, size_t i)
+{
+	const struct record_image *im = &was->images.v[i];
+
+	if (i == 0 || i + RECORD_HISTORY > was->images.n)
+		return false;
+	for (size_t k = i + 1; k < was->images.n; k++)
+		if (was->images.v[k].base == im->base)
+			return true;
+	return false;
+}
+
 static struct err *fill_record(const struct plan *p, struct record *r)
 {
 	const struct record *was = p->subject->record;
@@ -151,8 +164,9 @@ static struct err *fill_record(const struct plan *p, struct record *r)
 	if (!r->name)
 		return err_nomem();
 	r->text_hash = image_text_hash(p->new, p->image, p->new->span);
-	vec_for_each(im, &was->images)
-		TRY(copy_image(im, r));
+	for (size_t i = 0; i < was->images.n; i++)
+		if (!is_forgotten(was, i))
+			TRY(copy_image(&was->images.v[i], r));
 	if (!realpath(p->new->path, path))
 		snprintf(path, sizeof(path), "%s", p->new->path);
 	program_id(p->new, id);
@@ -200,18 +214,24 @@ static struct err *patch_record_states(struct plan *p, const struct installed *i
 			  "generation record");
 }
 
-struct err *install(struct plan *p, struct helper *h, struct installed *ret)
+static struct err *map_image(struct plan *p, struct helper *h, struct installed *ret)
 {
 	char name[64];
 
-	ret->helper = h;
 	snprintf(name, sizeof(name), IMAGE_NAME ":%s", p->subject->process->comm);
 	const struct content image = {
 		.name = name, .bytes = p->image, .size = p->new->span, .module = p->new};
 	TRY(err_wrap(map_content(h, &image, p->layout.base, PROT_NONE, &ret->image),
 		     "mapping the new image"));
 	ret->image_len = p->new->span;
-	TRY(protect_segments(p, h, ret->image));
+	return protect_segments(p, h, ret->image);
+}
+
+struct err *install(struct plan *p, struct helper *h, struct installed *ret)
+{
+	ret->helper = h;
+	if (!p->comes_home)
+		TRY(map_image(p, h, ret));
 	TRY(fill_ifuncs(p, h));
 	TRY(err_wrap(map_record(p, h, ret), "mapping the generation record"));
 	return patch_record_states(p, ret);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "os/proc.h"
+#include "update/homecoming.h"
 #include "update/preview.h"
 #include "update/swap.h"
 #include "util/cleanup.h"
@@ -98,8 +99,9 @@ static struct err *refresh_plan(struct plan *p)
 			if (!memcmp(now, patch.new_bytes, patch.len))
 				continue;
 			if (!strcmp(patch.what, "binding of an old PLT slot"))
-				continue;	      // bound meanwhile
-			if (!patch_is_merged(&patch)) // else the next stop will tell
+				continue; // bound meanwhile
+			if (!homecoming_refresh(&patch, now) &&
+			    !patch_is_merged(&patch)) // else the next stop will tell
 				return err_refuse(
 					"text-changed", patch.what,
 					"the %s at 0x%lx was changed by somebody else",

@@ -186,7 +186,7 @@ static struct err *merge_units(struct merging *m)
 // What a variable grew into is padding: it takes theirs.
 static struct err *fill_growth(struct merging *m)
 {
-	static const uint8_t zeros[8];
+	uint8_t now[8];
 
 	if (m->dest != m->ours)
 		return NULL;
@@ -204,7 +204,8 @@ static struct err *fill_growth(struct merging *m)
 				"variable %s grows, and what its new part holds "
 				"is not known before it runs",
 				m->new->name);
-		TRY(plan_patch(m->p, m->dest + off, zeros, &value, len, "grown variable"));
+		TRY(mem_read(m->p->subject->process->pid, m->dest + off, now, len));
+		TRY(plan_patch(m->p, m->dest + off, now, &value, len, "grown variable"));
 		off += len;
 	}
 	return NULL;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "update/homecoming.h"
+
 enum {
 	HOLE_GUARD =
 		1 << 20, // room for the gates and the commit's area, and for the heap to grow
@@ -115,7 +117,7 @@ static struct err *load_image(struct plan *p)
 	return NULL;
 }
 
-static struct err *plan_steps(struct plan *p, const struct plan_options *opt,
+static struct err *plan_steps(struct plan *p,
 			      void (*progress)(void *arg, const char *text), void *arg)
 {
 	static const struct {
@@ -127,19 +129,58 @@ static struct err *plan_steps(struct plan *p, const struct plan_options *opt,
 		{"relocating the new image", image_relocate},
 		{"merging initial data", merge_initial_data},
 		{"preparing ld.so", plan_ldso},
+		{"comparing the image of before", homecoming_patches},
 		{"preparing entry jumps", plan_entries}, // last: executed last
 	};
 
-	progress(arg, "comparing the programs");
-	TRY(diff_programs(p->subject->old, p->new, &(struct diff_options){0}, &p->diff));
-	TRY(preflight(p, opt));
-	TRY(choose_base(p));
 	TRY(load_image(p));
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		if (steps[i].run == homecoming_patches && !p->comes_home)
+			continue;
 		progress(arg, steps[i].text);
 		TRY(steps[i].run(p));
 	}
 	return NULL;
+}
+
+// Forgets what was placed and relinked, all but the comparison and its remarks.
+static void start_again(struct plan *p, size_t notes)
+{
+	layout_deinit(&p->layout);
+	p->layout.base = 0;
+	p->comes_home = false;
+	free(p->image);
+	free(p->live);
+	free(p->home_moved);
+	free(p->refers_moved);
+	p->image = p->live = NULL;
+	p->home_moved = p->refers_moved = NULL;
+	p->patches.n = p->ifuncs.n = p->moved.n = p->entries.n = 0;
+	p->merged = p->conflicts = p->jumps = 0;
+	while (p->notes.n > notes)
+		free(p->notes.v[--p->notes.n]);
+}
+
+static struct err *plan_all(struct plan *p, const struct plan_options *opt,
+			    void (*progress)(void *arg, const char *text), void *arg)
+{
+	progress(arg, "comparing the programs");
+	TRY(diff_programs(p->subject->old, p->new, &(struct diff_options){0}, &p->diff));
+	TRY(preflight(p, opt));
+	size_t notes = p->notes.n;
+	p->layout.base = homecoming_base(p);
+	p->comes_home = p->layout.base;
+	if (p->comes_home) {
+		struct err *e = plan_steps(p, progress, arg);
+
+		if (!e || err_is_shortage(e))
+			return e;
+		progress(arg, e->message);
+		err_free(e);
+		start_again(p, notes);
+	}
+	TRY(choose_base(p));
+	return plan_steps(p, progress, arg);
 }
 
 struct err *plan_make(struct subject *s, const char *new_path,
@@ -162,6 +203,6 @@ struct err *plan_make(struct subject *s, const char *new_path,
 	if (!e)
 		e = subject_check_file(s, p->new, "new");
 	if (!e)
-		e = plan_steps(p, opt, progress, arg);
+		e = plan_all(p, opt, progress, arg);
 	return e;
 }

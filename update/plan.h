@@ -27,6 +27,7 @@ struct plan {
 	struct module *new;
 	struct diff *diff;
 	struct layout layout; // of NEW in the process; layout.base is where the image will be
+	bool comes_home;      // that is an image of an earlier generation, still mapped
 	uint8_t *image;	      // NEW as it will be in memory, new->span bytes
 	uint8_t *live; // the read-only segments of OLD as they are in memory, old->span bytes
 	bool *home_moved; // by index of diff->vars: its home is not where OLD has it

@@ -103,6 +103,15 @@ static struct err *open_image(struct quiesce *q, const struct record_image *im)
 	return add_image(q, im, m);
 }
 
+// Several generations may have lived in one image.
+static bool is_listed_later(const struct record *r, size_t i)
+{
+	for (size_t k = i + 1; k < r->images.n; k++)
+		if (r->images.v[k].base == r->images.v[i].base)
+			return true;
+	return false;
+}
+
 // All images of a module. `last` is the file of the one that runs, or NULL.
 static struct err *add_images(struct quiesce *q, const struct record *r,
 			      const struct module *last)
@@ -110,7 +119,8 @@ static struct err *add_images(struct quiesce *q, const struct record *r,
 	size_t n = r->images.n - (last ? 1 : 0);
 
 	for (size_t i = 0; i < n; i++)
-		TRY(open_image(q, &r->images.v[i]));
+		if (!is_listed_later(r, i))
+			TRY(open_image(q, &r->images.v[i]));
 	return last ? add_image(q, &r->images.v[n], last) : NULL;
 }
 

@@ -12,6 +12,8 @@
 #define RECORD_NAME "molt:record"
 #define IMAGE_NAME "molt:image"
 
+enum { RECORD_HISTORY = 32 }; // generations of which everything is kept
+
 enum record_state {
 	RECORD_PREPARED = 1, // written, not committed
 	RECORD_LIVE = 2,     // set by the commit

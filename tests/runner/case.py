@@ -15,7 +15,7 @@ DEFAULT = "O0 O2 clang"
 SETTINGS = ("variants", "cflags", "cflags1", "cflags2", "ldflags", "ldflags1", "ldflags2", "strip",
             "allow-eintr", "env", "user", "threads")
 STEPS = ("before", "after", "ask", "send", "recv", "update", "revert", "plan", "args", "json", "diff",
-         "says", "new", "target", "do", "status")
+         "says", "new", "target", "do", "status", "memory", "mappings", "files")
 
 
 class Failure(Exception):

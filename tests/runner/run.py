@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 
-from . import special
+from . import memory, special
 from .case import Failure, Skip
 from .victim import Victim
 
@@ -201,6 +201,31 @@ class Run:
         if code:
             raise Failure(f"status: exit {code}: {self.out.strip()[-300:]}")
         self.step_json(value)
+
+    def step_memory(self, value):
+        """`save`; `same except NAME ...`: the image that the program started with, ld.so's data, the auxv."""
+        word, _, names = value.partition(" except ")
+        if value == "save":
+            self.saved = memory.save(self.victim.pid)
+        elif word in ("same", "same-lazy"):
+            memory.same(self.victim.pid, self.saved, names.split(), word == "same-lazy")
+        else:
+            raise Failure(f"expect: unknown memory: {value}")
+
+    def step_mappings(self, value):
+        """`save`; `same`: no more mappings than then."""
+        now = [x for x in memory.mappings(self.victim.pid) if x[3] not in ("[heap]", "[stack]")]
+        if value == "save":
+            self.kept = now
+        elif len(now) > len(self.kept):
+            raise Failure(f"{len(self.kept)} mappings became {len(now)}: "
+                          + ", ".join(f"{x[0]:x} {x[3]}" for x in now if x not in self.kept))
+
+    def step_files(self, value):
+        """`old` or `new`: which program /proc/PID/exe names."""
+        got, want = os.readlink(f"/proc/{self.victim.pid}/exe"), self.old_prog if value == "old" else self.new_prog
+        if got != os.path.realpath(want):
+            raise Failure(f"/proc/PID/exe is {got}, want {want}")
 
     def step_json(self, value):
         compare(self.report, value)

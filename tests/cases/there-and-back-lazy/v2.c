@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <stdlib.h>
+
+#include "victim.h"
+
+int zeros[64];
+int fresh[4] = {7}, *where = fresh;
+int counted, table[6] = {1, 2, 3, 4, 5, 6};
+const char *const names[] = {"zero", "uno", "due"};
+const int limits[] = {11, 21};
+
+static NOINLINE int less(const void *a, const void *b)
+{
+	return *(const int *)b - *(const int *)a;
+}
+
+int (*order)(const void *, const void *) = less;
+
+NOINLINE int unchanged(int n)
+{
+	return (int)strlen(names[n % 3]) + limits[n % 2];
+}
+
+NOINLINE void handle(const char *cmd, char *out, int size)
+{
+	int copy[6];
+
+	memcpy(copy, table, sizeof(copy));
+	qsort(copy, 6, sizeof(*copy), order);
+	counted++;
+	reply("two %d %s %d %d", copy[0], names[1], unchanged(counted), order == less ? *where : 0);
+}
