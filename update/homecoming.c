@@ -28,7 +28,7 @@ struct homecoming {
 	struct plan *p;
 	VEC(struct span) checked; // must be as NEW's image says
 	VEC(struct span) live;	  // but for these
-	VEC(vaddr_t) got; // what instructions of NEW read as GOT slots, sorted
+	VEC(vaddr_t) got;	  // what instructions of NEW read as GOT slots, sorted
 };
 
 static vaddr_t page_down(vaddr_t addr)
@@ -100,7 +100,7 @@ static struct err *unfit(const char *why)
 
 static bool inside(const struct plan *p, taddr_t from, taddr_t to)
 {
-	return from < p->layout.base + p->new->span && to > p->layout.base;
+	return from < p->layout.base + p->new->span &&to > p->layout.base;
 }
 
 // NEW's functions are known by their place in the image or by one outside of it; never by that of another.
@@ -148,9 +148,8 @@ static struct err *add_variable(struct homecoming *h, uint32_t pair)
 			       : NULL;
 	if (v->copy_reloc)
 		return unfit("a variable of a library is new");
-	return region_writable(v->region)
-		       ? add_span(h, v->addr, v->addr + v->size, true)
-		       : NULL;
+	return region_writable(v->region) ? add_span(h, v->addr, v->addr + v->size, true)
+					  : NULL;
 }
 
 static struct err *add_variables(struct homecoming *h)
