@@ -10,7 +10,7 @@
 #include "util/cleanup.h"
 #include "util/vec.h"
 
-enum { OPT_WAIT = OPT_VERB, OPT_AT, OPT_KEEP_OLD, OPT_DEBUG, OPT_HOLES };
+enum { OPT_WAIT = OPT_VERB, OPT_AT, OPT_KEEP_OLD, OPT_DEBUG, OPT_HOLES, OPT_TREE };
 
 struct arguments {
 	struct molt_update_options opt;
@@ -38,9 +38,9 @@ static json_t *string_or_null(const char *s)
 	return s ? json_string(s) : json_null();
 }
 
-static int print_json(const struct verb *verb, const struct molt_report *r)
+static json_t *report_json(const struct molt_report *r, json_t *o)
 {
-	json_t *o = cmd_json(verb), *notes = json_array();
+	json_t *notes = json_array();
 
 	for (size_t i = 0; i < r->n_notes; i++)
 		json_array_append_new(notes, json_string(r->notes[i]));
@@ -64,6 +64,25 @@ static int print_json(const struct verb *verb, const struct molt_report *r)
 	json_object_set_new(o, "total_ms", json_real(r->total_ms));
 	json_object_set_new(o, "attempts", json_integer(r->attempts));
 	json_object_set_new(o, "notes", notes);
+	return o;
+}
+
+static json_t *processes_json(const struct molt_report *r)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < r->n_processes; i++)
+		json_array_append_new(list, report_json(r->processes[i], json_object()));
+	return list;
+}
+
+static int print_json(const struct verb *verb, const struct arguments *a,
+		      const struct molt_report *r)
+{
+	json_t *o = report_json(r, cmd_json(verb));
+
+	if (a->opt.tree)
+		json_object_set_new(o, "processes", processes_json(r));
 	return cmd_print_json(o, (int)r->verdict);
 }
 
@@ -105,16 +124,53 @@ static int print_failure(const struct molt_report *r)
 	return (int)r->verdict;
 }
 
+static bool has_note(const struct molt_report *r, const char *text)
+{
+	for (size_t i = 0; i < r->n_notes; i++)
+		if (!strcmp(r->notes[i], text))
+			return true;
+	return false;
+}
+
+static bool told_before(const struct molt_report *r, size_t process, const char *text)
+{
+	for (size_t i = 0; i < process; i++)
+		if (has_note(r->processes[i], text))
+			return true;
+	return false;
+}
+
+// What concerns the program is in each process's notes.
+static void print_notes(const struct molt_report *r)
+{
+	for (size_t i = 0; i < r->n_notes; i++)
+		printf("note: %s\n", r->notes[i]);
+	for (size_t p = 0; p < r->n_processes; p++) {
+		const struct molt_report *one = r->processes[p];
+
+		for (size_t i = 0; i < one->n_notes; i++)
+			if (!told_before(r, p, one->notes[i]))
+				printf("note: %s\n", one->notes[i]);
+	}
+}
+
 static int print_report(const struct verb *verb, const struct arguments *a,
 			const struct molt_report *r)
 {
 	if (a->json)
-		return print_json(verb, r);
-	for (size_t i = 0; i < r->n_notes; i++)
-		printf("note: %s\n", r->notes[i]);
+		return print_json(verb, a, r);
+	print_notes(r);
 	if (r->verdict != MOLT_DONE)
 		return print_failure(r);
-	print_done(verb, r);
+	for (size_t i = 0; i < r->n_processes; i++)
+		print_done(verb, r->processes[i]);
+	if (!a->opt.tree)
+		print_done(verb, r);
+	else
+		printf("%s %zu process%s, %u thread%s\n",
+		       strcmp(verb->name, "plan") ? "updated" : "can update",
+		       r->n_processes, r->n_processes == 1 ? "" : "es", r->threads,
+		       plural(r->threads));
 	return DONE;
 }
 
@@ -154,6 +210,9 @@ static struct err *parse_option(struct arguments *a, int o)
 		return NULL;
 	case OPT_HOLES:
 		a->opt.allow_holes = true;
+		return NULL;
+	case OPT_TREE:
+		a->opt.tree = true;
 		return NULL;
 	default:
 		return err_new(ERR_INTERNAL, "option %d is not handled", o);
@@ -195,6 +254,7 @@ static int run_update(const struct verb *verb, int argc, char **argv)
 		{"keep-old", required_argument, NULL, OPT_KEEP_OLD},
 		{"debug", required_argument, NULL, OPT_DEBUG},
 		{"allow-holes", no_argument, NULL, OPT_HOLES},
+		{"tree", no_argument, NULL, OPT_TREE},
 		{},
 	};
 	_cleanup_(arguments_deinit) struct arguments a = {};
@@ -218,6 +278,8 @@ static int run_update(const struct verb *verb, int argc, char **argv)
 }
 
 #define SHARED_HELP                                                                      \
+	"      --tree           with all descendants that run the same program: all or " \
+	"none\n"                                                                         \
 	"      --keep-old FUNC  let active frames of FUNC go on in their old body; may " \
 	"be\n"                                                                           \
 	"                       given more than once\n"                                  \

@@ -67,6 +67,11 @@ struct molt_report {
 	// in the way (MOLT_BUSY).
 	char **notes;
 	size_t n_notes;
+
+	// With molt_update_options.tree: a report for each process, the named one first; what stands above is
+	// then of the whole (threads: all; the figures: of the named one).
+	struct molt_report **processes;
+	size_t n_processes;
 };
 
 // A shared library to be updated: which, by its path, its file name or its soname as the process has it
@@ -87,6 +92,9 @@ struct molt_update_options {
 	bool allow_holes; // take new structure members that fill a hole or tail padding
 	const struct molt_module *modules; // updated in the same stop
 	size_t n_modules;
+	// Update the process and all its descendants that run the same program, in one stop: all or none.
+	// Descendants that run another program are named in a note and left alone. Not with `at`.
+	bool tree;
 	bool dry_run; // check everything on the running process and stop nothing
 	// Told in one line each time the work enters another phase; may be NULL.
 	void (*progress)(void *arg, const char *text);

@@ -92,6 +92,9 @@ void molt_report_free(struct molt_report *r)
 		return;
 	for (size_t i = 0; i < r->n_notes; i++)
 		free(r->notes[i]);
+	for (size_t i = 0; i < r->n_processes; i++)
+		molt_report_free(r->processes[i]);
+	free(r->processes);
 	free(r->notes);
 	free(r->reason);
 	free(r->object);

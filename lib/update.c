@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // molt_update and molt_plan.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/report.h"
@@ -37,6 +38,23 @@ static void copy_result(struct molt_report *r, struct update_result *u)
 }
 
 // The executable, if NEW is given, and the modules.
+// One verdict and one stop for all of them.
+static void add_members(struct molt_report *r, struct update_result *u)
+{
+	r->processes = calloc(u->members.n + 1, sizeof(struct molt_report *));
+	for (size_t i = 0; r->processes && i < u->members.n; i++) {
+		struct molt_report *one = report_new(u->members.v[i]->pid);
+
+		if (!one)
+			return;
+		copy_result(one, u->members.v[i]);
+		one->verdict = r->verdict;
+		one->code = r->code;
+		one->total_ms = r->total_ms;
+		r->processes[r->n_processes++] = one;
+	}
+}
+
 static struct err *run_set(pid_t pid, const char *new_path,
 			   const struct molt_update_options *opt,
 			   const struct update_options *uo, struct update_result *ret)
@@ -74,6 +92,7 @@ static struct molt_report *run(pid_t pid, const char *new_path,
 		.debug_dir = opt->debug_dir,
 		.allow_holes = opt->allow_holes,
 		.dry_run = dry_run || opt->dry_run,
+		.tree = opt->tree,
 		.progress = opt->progress,
 		.interrupted = opt->interrupted,
 		.arg = opt->arg,
@@ -81,6 +100,7 @@ static struct molt_report *run(pid_t pid, const char *new_path,
 	report_fail(r, run_set(pid, new_path, opt, &uo, &result));
 	copy_result(r, &result);
 	r->total_ms = (double)(monotonic_ns() - start) / 1e6;
+	add_members(r, &result);
 	return r;
 }
 

@@ -5,7 +5,14 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+
+#include "os/proc.h"
+#include "util/cleanup.h"
+#include "util/vec.h"
+
+typedef VEC(pid_t) pid_list;
 
 int os_pids(pid_t **pids, size_t *n)
 {
@@ -38,4 +45,71 @@ int os_pids(pid_t **pids, size_t *n)
 		*n = 0;
 	}
 	return rc;
+}
+
+static int add_children(pid_t pid, pid_t tid, pid_list *list)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int rc = os_proc_read(pid, tid, "children", &text, &len);
+
+	if (rc < 0)
+		return rc;
+	for (char *at = text, *end;; at = end) {
+		long child = strtol(at, &end, 10);
+
+		if (end == at)
+			return 0;
+		struct err *e = vec_push(list, (pid_t)child);
+		if (e) {
+			err_free(e);
+			return -ENOMEM;
+		}
+	}
+}
+
+// Where the kernel does not list children: every process is asked for its parent.
+static int scan_children(pid_t pid, pid_list *list)
+{
+	_cleanup_free_ pid_t *all = NULL;
+	size_t n = 0;
+	int rc = os_pids(&all, &n);
+
+	for (size_t i = 0; i < n && rc >= 0; i++) {
+		struct os_status s;
+
+		if (os_proc_status(all[i], 0, &s) < 0 || s.ppid != pid)
+			continue;
+		struct err *e = vec_push(list, all[i]);
+		if (e) {
+			err_free(e);
+			rc = -ENOMEM;
+		}
+	}
+	return rc;
+}
+
+int os_children(pid_t pid, pid_t **pids, size_t *n)
+{
+	_cleanup_free_ pid_t *tids = NULL;
+	pid_list list = {0};
+	size_t n_tids = 0;
+	int rc = os_proc_tasks(pid, &tids, &n_tids);
+
+	for (size_t i = 0; i < n_tids && rc >= 0; i++) {
+		rc = add_children(pid, tids[i], &list);
+		if (rc == -ENOENT && tids[i] == pid && kill(pid, 0) == 0) {
+			rc = scan_children(pid, &list);
+			break;
+		}
+		if (rc == -ENOENT || rc == -ESRCH)
+			rc = 0; // the thread has ended
+	}
+	if (rc < 0) {
+		vec_free(&list);
+		return rc;
+	}
+	*pids = list.v;
+	*n = list.n;
+	return 0;
 }

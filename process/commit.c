@@ -114,6 +114,11 @@ struct err *commit_share(struct commit *c, const struct decision *d)
 	return fault_point("family-shared");
 }
 
+bool commit_is_shared(const struct commit *c)
+{
+	return c->shared;
+}
+
 static struct granule *granule_at(struct commit *c, taddr_t key)
 {
 	size_t i = (size_t)(key * 0x9e3779b97f4a7c15ull >> 20) & (c->n_granules - 1);

@@ -50,6 +50,7 @@ struct err *commit_create(struct process *p, struct helper *h, taddr_t near,
 // Several commits that are to be one, each in a process of its own: all get the same decision, before any of
 // them is executed, and go into commit_execute_all together.
 struct err *commit_share(struct commit *c, const struct decision *d) must_check;
+bool commit_is_shared(const struct commit *c);
 
 // Makes every page that [addr, addr + len) touches writable and private (copy on write
 // now), keeping its other protections; the protection of before is remembered and put

@@ -279,9 +279,11 @@ static struct plan_options plan_options_of(const struct job *j)
 
 static struct err *plan_unit(struct job *j, const struct update_module *m)
 {
-	const struct plan_options po = plan_options_of(j);
+	struct plan_options po = plan_options_of(j);
 	struct unit *u;
 
+	if (j->like && j->like->plans.n > j->units.n)
+		po.like = j->like->plans.v[j->units.n];
 	TRY(add_unit(j, &u));
 	TRY(is_exe(m) ? subject_open_exe(&j->target, j->opt->debug_dir, &u->subject)
 		      : subject_open_library(&j->target, m->old, j->opt->debug_dir,

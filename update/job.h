@@ -15,6 +15,7 @@ struct unit { // a module that is updated; when the executable is, it is the fir
 struct job {
 	const struct update_options *opt;
 	struct update_result *ret;
+	const struct job *like; // whose comparison of the programs may serve here too, and outlives this; or NULL
 	int lock; // held until job_deinit; negative: none
 	struct target target;
 	VEC(struct unit *) units;
@@ -35,7 +36,7 @@ void job_say(const struct job *j, const char *text);
 // ERR_BUSY with code interrupted when the user wants an end.
 struct err *job_interrupted(const struct job *j) must_check;
 
-// Locks and looks at the process and makes the plans; nothing is touched. j->opt and j->ret are set by the caller,
+// Locks and looks at the process and makes the plans; nothing is touched. j->opt, j->ret and j->like are set by the caller,
 // all else is zero. After an error too: job_deinit.
 struct err *job_open(struct job *j, pid_t pid, const struct update_set *set) must_check;
 // For a dry run: what the stacks say now, as notes.

@@ -24,6 +24,8 @@ struct err *moment_thaw(struct moment *m, uint64_t *last)
 	for (size_t i = 0; i < m->n; i++) {
 		struct err *e = process_thaw(m->jobs[i]->target.process, last);
 
+		if (!e && i == 0 && m->n > 1)
+			e = fault_point("family-one-released");
 		if (first)
 			err_free(e);
 		else

@@ -26,6 +26,7 @@ struct plan {
 	struct subject *subject;
 	struct module *new;
 	struct diff *diff;
+	bool borrowed;	      // the diff belongs to another plan
 	struct layout layout; // of NEW in the process; layout.base is where the image will be
 	bool comes_home;      // that is an image of an earlier generation, still mapped
 	uint8_t *image;	      // NEW as it will be in memory, new->span bytes
@@ -46,6 +47,8 @@ struct plan_options {
 	const char *at; // function of OLD, or NULL
 	const char *const *keep_old;
 	size_t n_keep_old;
+	// That of another process, which outlives this one: where it is of the same programs, its comparison is used.
+	const struct plan *like;
 };
 
 // Makes the plan, or refuses. `new_path` is opened here. With an error *ret has what there was of it (NULL

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "process/fault.h"
-#include "update/moment.h"
+#include "update/family.h"
 #include "util/cleanup.h"
 
 enum {
@@ -19,24 +19,53 @@ void update_result_deinit(struct update_result *r)
 	vec_for_each(n, &r->notes)
 		free(*n);
 	vec_free(&r->notes);
+	vec_for_each(m, &r->members) {
+		update_result_deinit(*m);
+		free(*m);
+	}
+	vec_free(&r->members);
 }
 
-// In the stop: what must be as it is at this very moment, then the commit.
-static struct err *commit_now(struct job *j)
+typedef VEC(struct commit *) commit_list;
+
+static void commit_list_deinit(commit_list *l)
 {
-	TRY(job_carry(j));
-	TRY(fault_point("update-before-commit"));
-	TRY(commit_execute(j->commit));
-	struct err *e = fault_point("update-after-commit");
-	if (!e)
-		return NULL;
-	struct err *undo = commit_undo(j->commit);
+	vec_free(l);
+}
+
+static struct err *take_back(const commit_list *commits, struct err *e)
+{
+	struct err *undo = commit_undo_all(commits->v, commits->n);
+
 	if (undo) {
 		err_free(e);
 		return undo;
 	}
 	e->kind = ERR_ROLLED_BACK;
 	return e;
+}
+
+// In the stop: what must be as it is at this very moment, then the commit.
+static struct err *commit_now(struct family *f)
+{
+	_cleanup_(commit_list_deinit) commit_list commits = {0};
+	bool grew;
+
+	TRY(family_grew(f, &grew));
+	if (grew)
+		return err_with(err_new(ERR_BUSY,
+					"process %d forks faster than molt can prepare "
+					"its children",
+					f->root),
+				"family-grew", NULL);
+	vec_for_each(j, &f->jobs) {
+		TRY(job_carry(*j));
+		TRY(vec_push(&commits, (*j)->commit));
+	}
+	TRY(fault_point("update-before-commit"));
+	TRY(commit_execute_all(commits.v, commits.n));
+	struct err *e = fault_point("update-after-commit");
+	return e ? take_back(&commits, e) : NULL;
 }
 
 // The new program runs: what failed besides is a remark.
@@ -48,78 +77,132 @@ static struct err *note_and_free(struct job *j, struct err *e)
 	return noted;
 }
 
-// One critical stop. A word that changed by itself gives ERR_ROLLED_BACK with code data-changed.
-static struct err *try_commit(struct job *j, struct moment *m)
+static bool committed(const struct family *f)
 {
-	struct process *pr = j->target.process;
-	struct update_result *r = j->ret;
-	uint64_t last = 0;
+	return f->jobs.n && f->jobs.v[0]->committed;
+}
 
-	struct err *e = moment_freeze(m);
-	if (!e) {
-		uint64_t before = monotonic_ns();
+static void tell_times(struct family *f, const struct moment *m, uint64_t before,
+		       uint64_t after, uint64_t last)
+{
+	vec_for_each(j, &f->jobs) {
+		struct update_result *r = (*j)->ret;
 
-		r->threads = pr->threads.n;
-		e = commit_now(j);
-		j->committed = commit_in_force(j->commit);
-		uint64_t after = monotonic_ns();
-		struct err *thawed = moment_thaw(m, &last);
-		if (!e)
-			e = thawed;
-		else
-			err_free(thawed);
-		if (j->committed && e)
-			e = note_and_free(j, e);
+		(*j)->committed = commit_in_force((*j)->commit);
+		r->threads = (*j)->target.process->threads.n;
 		r->stop_ns = last - m->first_stop;
 		r->freeze_ns = m->freeze_ns;
 		r->judge_ns = m->judge_ns;
 		r->commit_ns = after - before;
 		r->thaw_ns = last - after;
 	}
-	process_unboost(pr);
-	r->attempts = m->attempts;
+}
+
+// One critical stop. A word that changed by itself gives ERR_ROLLED_BACK with code data-changed.
+static struct err *try_commit(struct family *f, struct moment *m)
+{
+	uint64_t last = 0;
+
+	m->jobs = f->jobs.v;
+	m->n = f->jobs.n;
+	struct err *e = moment_freeze(m);
+	if (!e) {
+		uint64_t before = monotonic_ns();
+
+		e = commit_now(f);
+		uint64_t after = monotonic_ns();
+		struct err *thawed = moment_thaw(m, &last);
+		if (!e)
+			e = thawed;
+		else
+			err_free(thawed);
+		tell_times(f, m, before, after, last);
+		if (committed(f) && e)
+			e = note_and_free(f->jobs.v[0], e);
+	}
+	for (size_t i = f->jobs.n; i-- > 0;)
+		process_unboost(f->jobs.v[i]->target.process);
+	vec_for_each(j, &f->jobs)
+		(*j)->ret->attempts = m->attempts;
 	return e;
 }
 
-static struct err *commit_with_retries(struct job *j)
+static struct err *try_once(struct family *f, struct moment *m)
 {
-	double wait = j->opt->wait_seconds > 0 ? j->opt->wait_seconds : STEADY_WAIT_S;
-	struct moment m = {
-		.jobs = &j, .n = 1, .deadline = monotonic_ns() + (uint64_t)(wait * 1e9)};
+	TRY(family_settle(f));
+	vec_for_each(j, &f->jobs)
+		TRY(job_add_patches(*j));
+	return try_commit(f, m);
+}
 
-	for (int i = 0;; i++) {
-		struct err *e = job_add_patches(j);
+static bool has_code(const struct err *e, const char *code)
+{
+	return e->code && !strcmp(e->code, code);
+}
 
-		if (!e)
-			e = try_commit(j, &m);
-		if (!e || j->committed || i + 1 == MAX_TRIES ||
-		    e->kind != ERR_ROLLED_BACK || !e->code ||
-		    strcmp(e->code, "data-changed"))
+// Whether another attempt may succeed; *changes counts words that had changed by themselves.
+static bool worth_another(struct family *f, const struct err *e, const struct moment *m,
+			  int *changes)
+{
+	bool time_left = monotonic_ns() < m->deadline;
+
+	if (has_code(e, "interrupted"))
+		return false;
+	if (has_code(e, "family-grew"))
+		return time_left;
+	if (family_shrank(f))
+		return true; // that cannot go on for ever
+	return e->kind == ERR_ROLLED_BACK && has_code(e, "data-changed") &&
+	       ++*changes < MAX_TRIES;
+}
+
+static struct err *commit_with_retries(struct family *f)
+{
+	double wait = f->opt->wait_seconds > 0 ? f->opt->wait_seconds : STEADY_WAIT_S;
+	struct moment m = {.deadline = monotonic_ns() + (uint64_t)(wait * 1e9)};
+	int changes = 0;
+
+	for (;;) {
+		struct err *e = try_once(f, &m);
+
+		if (!e || committed(f) || !worth_another(f, e, &m, &changes))
 			return e;
+		bool refresh = has_code(e, "data-changed");
 		err_free(e);
-		TRY(job_refresh(j));
+		for (size_t i = 0; i < f->jobs.n && refresh; i++)
+			TRY(job_refresh(f->jobs.v[i]));
 	}
 }
 
-static struct err *change_process(struct job *j)
+static struct err *change_processes(struct family *f)
 {
-	struct err *e = job_prepare(j);
+	struct err *e = family_prepare(f);
 
 	if (!e) {
-		job_say(j, "stopping the process");
-		e = commit_with_retries(j);
+		job_say(f->jobs.v[0], "stopping the process");
+		e = commit_with_retries(f);
 	}
-	if (j->committed)
-		job_tidy(j);
-	job_release(j);
+	vec_for_each(j, &f->jobs)
+		if ((*j)->committed)
+			job_tidy(*j);
+	vec_for_each(j, &f->jobs)
+		job_release(*j);
 	return e;
+}
+
+static struct err *preview_all(struct family *f)
+{
+	vec_for_each(j, &f->jobs)
+		TRY(job_preview(*j));
+	return NULL;
 }
 
 struct err *update_run(pid_t pid, const struct update_set *set,
 		       const struct update_options *opt, struct update_result *ret)
 {
-	_cleanup_(job_deinit) struct job job = {.opt = opt, .ret = ret};
+	_cleanup_(family_deinit) struct family family = {
+		.opt = opt, .ret = ret, .set = set, .root = pid};
 
-	TRY(job_open(&job, pid, set));
-	return opt->dry_run ? job_preview(&job) : change_process(&job);
+	TRY(family_open(&family));
+	return opt->dry_run ? preview_all(&family) : change_processes(&family);
 }

@@ -28,6 +28,7 @@ struct update_options {
 	const char *debug_dir;
 	bool allow_holes;
 	bool dry_run; // plan only: nothing is stopped
+	bool tree; // the process and its descendants that run the same program: all or none
 	void (*progress)(void *arg, const char *text);
 	bool (*interrupted)(void *arg); // true: give up; may be NULL
 	void *arg;
@@ -47,10 +48,12 @@ struct update_result {
 	uint64_t freeze_ns, judge_ns, commit_ns, thaw_ns;
 	unsigned attempts;
 	VEC(char *) notes;
+	// With opt->tree: one for each process, the first one's own included. `threads` above is their sum.
+	VEC(struct update_result *) members;
 };
 
-// Moves modules of process `pid` into their new files, all in the same stop. An error of kind ERR_REFUSED or ERR_BUSY means that the
-// process goes on as it was; ERR_ROLLED_BACK that all was put back. `ret` is filled as far as things got,
+// Moves modules of process `pid` into their new files, all in the same stop. An error of kind ERR_REFUSED or
+// ERR_BUSY means that the process goes on as it was; ERR_ROLLED_BACK that all was put back. `ret` is filled as far as things got,
 // also with an error; update_result_deinit frees it.
 struct err *update_run(pid_t pid, const struct update_set *set,
 		       const struct update_options *opt, struct update_result *ret)

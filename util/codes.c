@@ -270,6 +270,17 @@ static const struct code_text table[] = {
 	{"close-range", "the kernel has no close_range, or a filter forbids it",
 	 "Without it the helper thread would share the process's descriptors.",
 	 "Linux 5.9 or later is needed; a seccomp filter has to allow close_range."},
+	{"family-grew", "processes are forked all the time",
+	 "Whenever all processes of the tree had been stopped there was one more that "
+	 "had not been prepared yet.",
+	 "Nothing was changed: try again when fewer processes are started, or with a "
+	 "longer --wait."},
+	{"shared-memory", "two processes have the same memory",
+	 "A child that was made with vfork or clone(CLONE_VM) runs in its parent's "
+	 "memory "
+	 "and did not leave it within a second.",
+	 "Nothing was changed: try again when that child has ended or started another "
+	 "program."},
 	{"family-kernel", "the kernel is too old to update several processes as one",
 	 "One word of memory decides for all of them; bringing it into each needs a "
 	 "descriptor of a single thread (PIDFD_THREAD).",
