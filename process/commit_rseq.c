@@ -18,10 +18,27 @@ static bool is_moved(const struct commit *c, pid_t tid)
 	return false;
 }
 
-static struct err *leave_section(struct commit *c, struct thread *t, taddr_t at)
+// What the kernel itself knows of the thread: at the same place of one that never registered its area may be
+// anything.
+static struct err *section_of(const struct commit *c, const struct thread *t, taddr_t *ret)
+{
+	struct uapi_rseq_configuration rseq;
+
+	*ret = 0;
+	if (os_ptrace_rseq(t->tid, &rseq) < 0 || !rseq.pointer)
+		return NULL;
+	return mem_read(c->p->pid, rseq.pointer + offsetof(struct uapi_rseq, rseq_cs), ret,
+			sizeof(*ret));
+}
+
+static struct err *leave_section(struct commit *c, struct thread *t)
 {
 	struct rseq_section s;
+	taddr_t at;
 
+	TRY(section_of(c, t, &at));
+	if (!at)
+		return NULL;
 	TRY(mem_read(c->p->pid, at, &s, sizeof(s)));
 	if (t->regs.rip - s.start >= s.length)
 		return NULL;
@@ -78,13 +95,11 @@ struct err *commit_leave_rseq(struct commit *c)
 		k++;
 	}
 	struct err *e = mem_read_many(c->p->pid, c->scratch.v, c->scratch.n);
-	if (e) { // a thread without thread pointer: not one that uses them
-		err_free(e);
-		return NULL;
-	}
+	bool each = e; // one has no thread pointer: they are asked one by one
+	err_free(e);
 	k = 0;
 	vec_for_each(t, &c->p->threads)
-		if (t->state == THREAD_STOPPED && sections[k++])
-			TRY(leave_section(c, t, sections[k - 1]));
+		if (t->state == THREAD_STOPPED && (sections[k++] || each))
+			TRY(leave_section(c, t));
 	return NULL;
 }
