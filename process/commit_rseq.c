@@ -27,8 +27,8 @@ static struct err *section_of(const struct commit *c, const struct thread *t, ta
 	*ret = 0;
 	if (os_ptrace_rseq(t->tid, &rseq) < 0 || !rseq.pointer)
 		return NULL;
-	return mem_read(c->p->pid, rseq.pointer + offsetof(struct uapi_rseq, rseq_cs), ret,
-			sizeof(*ret));
+	return mem_read(c->p->pid, rseq.pointer + offsetof(struct uapi_rseq, rseq_cs),
+			ret, sizeof(*ret));
 }
 
 static struct err *leave_section(struct commit *c, struct thread *t)

@@ -6,6 +6,7 @@
 #include <linux/ptrace.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -21,6 +22,10 @@ static const uint64_t STRAY_NS = 50000000; // for a task that attached by itself
 static const uint64_t LEFT_OVER_NS =
 	20000000; // for a thread that did not stop in a failed freeze
 static const uint64_t VFORK_NAP_NS = 500000;
+// How long the others may stand for one that does not stop, at the first attempt; the next ones have twice as
+// long. In between they run RUN_SHARE times as long.
+static const uint64_t FIRST_LIMIT_NS = 50000000;
+static const uint64_t RUN_SHARE = 4;
 
 // Both lists are in the order of creation, nearly: the search goes on where the last one ended.
 static bool listed(const pid_t *tids, size_t n, pid_t tid, size_t *cursor)
@@ -242,7 +247,8 @@ static struct err *check_frozen(struct process *p)
 	return err_new(ERR_LOST, "process %d (%s) has ended", p->pid, p->comm);
 }
 
-static struct err *freeze(struct process *p, uint64_t deadline, uint64_t *first_stop)
+static struct err *freeze(struct process *p, uint64_t deadline, uint64_t limit,
+			  uint64_t *first_stop)
 {
 	TRY(threads_refresh(p));
 	TRY(let_vfork_end(p, deadline));
@@ -250,20 +256,49 @@ static struct err *freeze(struct process *p, uint64_t deadline, uint64_t *first_
 	boost_threads(p);
 	*first_stop = monotonic_ns();
 	interrupt_from(p, 0);
-	struct err *e = collect_all(p, deadline);
+	struct err *e = collect_all(p, MIN(deadline, *first_stop + limit));
 	unboost_threads(p);
 	return e ? e : check_frozen(p);
 }
 
-struct err *process_freeze(struct process *p, uint64_t deadline, uint64_t *first_stop)
+static struct err *try_freeze(struct process *p, uint64_t deadline, uint64_t limit,
+			      uint64_t *first_stop)
 {
-	uint64_t start = 0;
-	struct err *e = freeze(p, deadline, &start);
+	struct err *e = freeze(p, deadline, limit, first_stop);
 
 	release_strays(p);
 	if (e) {
 		err_free(release_all(p));
 		threads_release_left_over(p);
+	}
+	return e;
+}
+
+// Runs on. A thread that was interrupted and could not stop then must not stand when it can.
+static void let_run(struct process *p, uint64_t ns)
+{
+	const struct timespec nap = {0, (long)VFORK_NAP_NS};
+	uint64_t end = monotonic_ns() + ns;
+
+	do {
+		threads_release_left_over(p);
+		nanosleep(&nap, NULL);
+	} while (monotonic_ns() < end);
+}
+
+struct err *process_freeze(struct process *p, uint64_t deadline, uint64_t *first_stop)
+{
+	uint64_t start = 0, limit = FIRST_LIMIT_NS;
+	struct err *e;
+
+	for (;;) {
+		e = try_freeze(p, deadline, limit, &start);
+		if (!e || e->kind != ERR_BUSY ||
+		    monotonic_ns() + RUN_SHARE * limit >= deadline)
+			break;
+		err_free(e);
+		let_run(p, RUN_SHARE * limit);
+		limit *= 2;
 	}
 	if (first_stop)
 		*first_stop = start;

@@ -66,7 +66,8 @@ struct err *process_seize(struct process *p) must_check;
 // Stops every thread, in rounds until the list is stable; new threads are included. All
 // are at PTRACE_EVENT_STOP afterwards and their regs and sigmask read. Restart of
 // interrupted system calls: epoll_wait and its kind (EINTR after any stop) get rax = -514
-// so that the kernel restarts them. ERR_BUSY with the thread named when it does not
+// so that the kernel restarts them. When a thread does not stop (state D) the others go on soon, and it is tried
+// again. ERR_BUSY with the thread named when it does not
 // succeed before the deadline (monotonic ns): everything runs again then. The time the
 // first thread stopped is in *first_stop (monotonic ns, may be NULL).
 struct err *process_freeze(struct process *p, uint64_t deadline, uint64_t *first_stop)

@@ -50,6 +50,9 @@ static struct err *freeze_all(struct moment *m)
 {
 	uint64_t deadline = monotonic_ns() + STOP_TIMEOUT_MS * NS_PER_MS;
 
+	// Of several the first must not stand long for the others.
+	if (m->n == 1 && deadline < m->deadline)
+		deadline = m->deadline;
 	for (size_t i = 0; i < m->n; i++) {
 		uint64_t first;
 		struct err *e =

@@ -11,7 +11,7 @@
 
 enum {
 	GATES_MAX = 1024,
-	STOP_TIMEOUT_MS = 2000, // to get all threads stopped
+	STOP_TIMEOUT_MS = 200, // for one thread; one that takes longer is met in the stop
 };
 
 struct quiesce {
