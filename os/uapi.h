@@ -21,6 +21,7 @@ struct uapi_pm_scan_arg {
 };
 #define UAPI_PAGEMAP_SCAN _IOWR('f', 16, struct uapi_pm_scan_arg)
 #define UAPI_PAGE_IS_PRESENT (1 << 3)
+#define UAPI_PAGE_IS_SWAPPED (1 << 4)
 
 // Linux 6.9, include/uapi/linux/pidfd.h
 #define UAPI_PIDFD_THREAD 0200 // O_EXCL

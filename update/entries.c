@@ -47,7 +47,7 @@ static uint64_t entry_room(const struct plan *p, const struct func *f)
 
 // A clone that gcc made for direct calls may have another calling convention in NEW. Only old code calls the
 // old clone, with the old convention.
-static bool is_changed_clone(const struct func_pair *fp, const struct func *old)
+bool entry_is_left_out(const struct func_pair *fp, const struct func *old)
 {
 	return fp->verdict != FUNC_SAME && !old->address_taken && !old->in_dynsym &&
 	       (strstr(old->name, ".isra.") || strstr(old->name, ".constprop.") ||
@@ -152,7 +152,7 @@ static struct err *plan_entry(struct plan *p, const struct func_pair *fp)
 	const struct entry_alias *alias;
 	size_t n = layout_aliases(&p->layout, new->addr, &alias);
 
-	if (is_changed_clone(fp, old))
+	if (entry_is_left_out(fp, old))
 		return NULL;
 	if (must && !has_room(p, old))
 		return err_refuse(

@@ -53,7 +53,7 @@ static int by_pc(const void *a, const void *b)
 	return (int)x->exact - (int)y->exact;
 }
 
-static const struct judged *find(const struct judge_unit *u, vaddr_t pc, bool exact)
+const struct judged *judge_find(const struct judge_unit *u, vaddr_t pc, bool exact)
 {
 	struct judged key = {.pc = pc, .exact = exact};
 
@@ -62,7 +62,7 @@ static const struct judged *find(const struct judge_unit *u, vaddr_t pc, bool ex
 }
 
 // The unit in whose image that runs now the pc lies, with its vaddr of OLD there; NULL when it lies in none.
-static struct judge_unit *in_current(const struct judge *j, taddr_t pc, vaddr_t *ret)
+struct judge_unit *judge_in_current(const struct judge *j, taddr_t pc, vaddr_t *ret)
 {
 	vec_for_each(u, &j->units) {
 		const struct module *old = u->p->subject->old;
@@ -108,7 +108,7 @@ static struct err *answer(struct judge *j, struct judge_unit *u)
 	vec_for_each(a, &u->asked) {
 		uint32_t f = diff_old_func_at(u->p->diff, a->exact ? a->pc : a->pc - 1);
 
-		if (find(u, a->pc, a->exact))
+		if (judge_find(u, a->pc, a->exact))
 			continue;
 		TRY(frame_judge(u->p->diff, f, a->pc, a->exact, cfi_same, &q, &a->j));
 		TRY(vec_push(&u->known, *a));
@@ -160,8 +160,7 @@ char *obstacle_text(const struct obstacle *o)
 	return text;
 }
 
-static struct err *add_obstacle(struct verdicts *ret, struct obstacle *o,
-				const struct frames *f)
+struct err *obstacle_add(struct verdicts *ret, struct obstacle *o, const struct frames *f)
 {
 	TRY(vec_reserve(&o->stack, f->v.n));
 	memcpy(o->stack.v, f->v.v, f->v.n * sizeof(*f->v.v));
@@ -172,7 +171,7 @@ static struct err *add_obstacle(struct verdicts *ret, struct obstacle *o,
 	return e;
 }
 
-static bool is_kept(const struct judge *j, const struct judge_unit *u, uint32_t func)
+bool judge_is_kept(const struct judge *j, const struct judge_unit *u, uint32_t func)
 {
 	const char *name = func == NO_TWIN ? "" : u->p->diff->old_funcs.v[func].name;
 
@@ -229,7 +228,7 @@ static struct err *judge_frame(struct judge *j, struct judge_unit *u, pid_t tid,
 		m.to = u->p->layout.base + to;
 		return vec_push(&ret->moves, m);
 	}
-	const struct judged *known = find(u, pc, fr->exact);
+	const struct judged *known = judge_find(u, pc, fr->exact);
 	if (!known) {
 		struct judged ask = {.pc = pc, .exact = fr->exact};
 
@@ -242,7 +241,7 @@ static struct err *judge_frame(struct judge *j, struct judge_unit *u, pid_t tid,
 		return vec_push(&ret->moves, m);
 	}
 	*reason = known->j.reason;
-	if (is_kept(j, u, func)) {
+	if (judge_is_kept(j, u, func)) {
 		*wait = false;
 		ret->kept_old++;
 	}
@@ -255,7 +254,7 @@ static bool is_binding(const struct judge *j, const struct frames *f, size_t i)
 	vaddr_t pc;
 	const struct module *m = f->v.v[i].module ? f->v.v[i].module->file : NULL;
 
-	const struct judge_unit *u = m ? in_current(j, f->v.v[i].pc, &pc) : NULL;
+	const struct judge_unit *u = m ? judge_in_current(j, f->v.v[i].pc, &pc) : NULL;
 	if (i == 0 || !u)
 		return false;
 	const struct loaded_module *callee = f->v.v[i - 1].module;
@@ -276,7 +275,7 @@ static struct err *judge_frames(struct judge *j, const struct frames *f,
 		const char *reason = "";
 		vaddr_t pc;
 
-		struct judge_unit *u = in_current(j, fr->pc, &pc);
+		struct judge_unit *u = judge_in_current(j, fr->pc, &pc);
 		if (!u) {
 			if (!in_older_image(j, fr->pc))
 				continue;
@@ -322,13 +321,13 @@ struct err *judge_stack(struct judge *j, pid_t tid, const char *comm,
 			 "thread %d (%s): its stack cannot be walked: %s", tid, comm,
 			 f->why);
 		o.unjudged = false;
-		return add_obstacle(ret, &o, f);
+		return obstacle_add(ret, &o, f);
 	}
 	if (outermost == SIZE_MAX)
 		return NULL;
 	if (outermost + 1 < f->v.n)
 		o.gate_slot = f->v.v[outermost + 1].pc_slot;
-	return add_obstacle(ret, &o, f);
+	return obstacle_add(ret, &o, f);
 }
 
 bool stack_has(const struct judge *j, const struct frames *f, const char *func,
@@ -337,7 +336,7 @@ bool stack_has(const struct judge *j, const struct frames *f, const char *func,
 	vaddr_t pc;
 
 	for (size_t i = 0; i + 1 < f->v.n; i++) {
-		const struct judge_unit *u = in_current(j, f->v.v[i].pc, &pc);
+		const struct judge_unit *u = judge_in_current(j, f->v.v[i].pc, &pc);
 		if (!u)
 			continue;
 		const struct diff *d = u->p->diff;

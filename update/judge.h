@@ -37,6 +37,8 @@ struct obstacle {
 	char comm[16];
 	taddr_t gate_slot; // where the return address of the frame that must return stands, 0: no use
 	bool unjudged; // only because its verdict is not known yet
+	bool hidden;   // on a stack that no thread is on
+	char func[64]; // of the frame that must return, "" when it has no name
 	char reason[256];
 	VEC(struct frame) stack;
 };
@@ -61,6 +63,25 @@ struct err *judge_stack(struct judge *j, pid_t tid, const char *comm,
 // "thread 12 (worker) is in serve: REASON; call path: serve (web.c:10) < main (web.c:90)". Slow: it looks
 // up source lines. NULL without memory; the caller frees it.
 char *obstacle_text(const struct obstacle *o);
+
+// Whether a frame that nothing can move may go on in its old body.
+struct stay {
+	bool may;
+	bool unjudged;	  // its verdict is not known yet, the pc is on the unit's `asked`
+	const char *func; // "" when it has no name
+	const char *reason; // why not; valid until the next judge_answer
+};
+
+struct err *judge_stays(struct judge *j, taddr_t pc, bool exact, struct stay *ret)
+	must_check;
+struct err *obstacle_add(struct verdicts *ret, struct obstacle *o, const struct frames *f)
+	must_check;
+
+// Its parts. The unit in whose image that runs now the pc lies, with its vaddr of OLD there; NULL: in none.
+struct judge_unit *judge_in_current(const struct judge *j, taddr_t pc, vaddr_t *ret);
+bool judge_is_kept(const struct judge *j, const struct judge_unit *u,
+		   uint32_t func); // by the user's leave
+const struct judged *judge_find(const struct judge_unit *u, vaddr_t pc, bool exact);
 
 // Works out what was asked. Not to be called in the stop.
 struct err *judge_answer(struct judge *j) must_check;

@@ -12,6 +12,7 @@ enum {
 	GATE_ROUND_MS = 300, // look again even if no gate was reached: threads come and go
 	FIRST_PAUSE_MS = 1,  // where gates cannot be used: pauses double from here
 	LAST_PAUSE_MS = 64,
+	LOOKS_PER_STOP = 16, // while a coroutine rests in changed code
 };
 
 static const uint64_t NS_PER_MS = 1000000;
@@ -185,6 +186,15 @@ static bool still_waits(const struct moment *m)
 	return false;
 }
 
+// Looks for what needs no stop to be seen. It is no verdict, so that now and then a stop is tried all the same.
+static struct err *is_hopeless(struct moment *m, unsigned round, bool *ret)
+{
+	*ret = false;
+	for (size_t i = 0; i < m->n && !*ret && round % LOOKS_PER_STOP; i++)
+		TRY(quiesce_rests(m->jobs[i]->quiesce, ret));
+	return NULL;
+}
+
 struct err *moment_freeze(struct moment *m)
 {
 	_cleanup_free_ size_t *marks = calloc(m->n, sizeof(*marks));
@@ -192,12 +202,13 @@ struct err *moment_freeze(struct moment *m)
 
 	if (!marks)
 		return err_nomem();
-	for (;;) {
-		bool ready = false;
+	for (unsigned round = 0;; round++) {
+		bool ready = false, hopeless;
 
 		TRY(job_interrupted(m->jobs[0]));
+		TRY(is_hopeless(m, round, &hopeless));
 		// A stop that can only be in vain would disturb the threads for nothing.
-		if (!still_waits(m))
+		if (!hopeless && !still_waits(m))
 			TRY(attempt(m, marks, &ready));
 		if (ready)
 			return NULL;

@@ -68,6 +68,8 @@ struct err *image_relocate(struct plan *p) must_check;
 struct err *merge_initial_data(struct plan *p) must_check;
 struct err *plan_ldso(struct plan *p) must_check;
 struct err *plan_entries(struct plan *p) must_check;
+// Whether the entry of a function that changed gets no jump: only old code calls it.
+bool entry_is_left_out(const struct func_pair *fp, const struct func *old);
 
 // When all plans of an update stand: --at and --keep-old must name functions of one of their modules.
 struct err *preflight_names(struct plan *const *plans, size_t n,

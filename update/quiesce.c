@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "update/hidden.h"
+#include "update/images.h"
 #include "update/judge.h"
 #include "util/cleanup.h"
 
@@ -23,11 +25,10 @@ struct quiesce {
 	struct unwinder *unwinder;
 	struct judge judge;
 	struct gates *gates;
+	struct hidden *hidden;
 	struct frames frames; // reused
 	struct verdicts verdicts;
-	// Modules of earlier generations, for frames that go on in them.
-	VEC(struct module *) old_modules;
-	VEC(struct loaded_module) loaded;
+	struct images images;
 	bool exceptions; // C++ unwinds through return addresses: no gates
 	bool at_seen;	 // a gate over the function named by --at is planted
 	bool at_reached;
@@ -41,14 +42,12 @@ void quiesce_free(struct quiesce *q)
 	if (!q)
 		return;
 	gates_free(q->gates);
+	hidden_free(q->hidden);
 	verdicts_deinit(&q->verdicts);
 	judge_deinit(&q->judge);
 	frames_deinit(&q->frames);
 	unwinder_free(q->unwinder);
-	vec_for_each(m, &q->old_modules)
-		module_close(*m);
-	vec_free(&q->old_modules);
-	vec_free(&q->loaded);
+	images_deinit(&q->images);
 	free(q);
 }
 
@@ -60,86 +59,6 @@ void quiesce_freep(struct quiesce **q)
 uint64_t quiesce_judge_ns(const struct quiesce *q)
 {
 	return q->judge_ns;
-}
-
-// The unwinder must know the images of all generations: their mappings have no file.
-static struct err *add_image(struct quiesce *q, const struct record_image *im,
-			     const struct module *file)
-{
-	struct loaded_module lm = {.file = file, .base = im->base, .start = UINT64_MAX};
-
-	vec_for_each(seg, &file->segments) {
-		if (seg->type != PT_LOAD || !(seg->flags & PF_X))
-			continue;
-		if (im->base + seg->addr < lm.start)
-			lm.start = im->base + seg->addr;
-		if (im->base + seg->addr + seg->memsz > lm.end)
-			lm.end = im->base + seg->addr + seg->memsz;
-	}
-	return unwinder_add(q->unwinder, &lm);
-}
-
-// An image whose file must be looked for. A replaced file only means that a frame there could not be walked.
-static struct err *open_image(struct quiesce *q, const struct record_image *im)
-{
-	struct module *m = NULL;
-	struct err *e = module_open(im->path, NULL, &m);
-	char id[PROGRAM_ID_MAX] = "";
-
-	if (!e)
-		program_id(m, id);
-	if (err_is_shortage(e))
-		return e;
-	if (e || strcmp(id, im->build_id)) {
-		err_free(e);
-		module_close(m);
-		return NULL;
-	}
-	e = vec_push(&q->old_modules, m);
-	if (e) {
-		module_close(m);
-		return e;
-	}
-	return add_image(q, im, m);
-}
-
-// Several generations may have lived in one image.
-static bool is_listed_later(const struct record *r, size_t i)
-{
-	for (size_t k = i + 1; k < r->images.n; k++)
-		if (r->images.v[k].base == r->images.v[i].base)
-			return true;
-	return false;
-}
-
-// All images of a module. `last` is the file of the one that runs, or NULL.
-static struct err *add_images(struct quiesce *q, const struct record *r,
-			      const struct module *last)
-{
-	size_t n = r->images.n - (last ? 1 : 0);
-
-	for (size_t i = 0; i < n; i++)
-		if (!is_listed_later(r, i))
-			TRY(open_image(q, &r->images.v[i]));
-	return last ? add_image(q, &r->images.v[n], last) : NULL;
-}
-
-static bool is_judged(const struct quiesce *q, const struct record *r)
-{
-	vec_for_each(u, &q->judge.units)
-		if (u->p->subject->record == r)
-			return true;
-	return false;
-}
-
-static struct err *add_all_images(struct quiesce *q)
-{
-	vec_for_each(f, &q->target->records.v)
-		if (!is_judged(q, &f->record))
-			TRY(add_images(q, &f->record, NULL));
-	vec_for_each(u, &q->judge.units)
-		TRY(add_images(q, u->p->subject->record, u->p->subject->old));
-	return NULL;
 }
 
 static taddr_t real_address(void *arg, taddr_t addr)
@@ -160,7 +79,8 @@ static struct err *quiesce_init(struct quiesce *q, struct plan *const *plans, si
 		TRY(judge_add(&q->judge, plans[i]));
 	unwinder_set_translate(q->unwinder, real_address, q);
 	q->exceptions = target_unwinds(q->target);
-	return add_all_images(q);
+	TRY(hidden_create(&q->judge, q->process, &q->hidden));
+	return images_add(&q->images, q->unwinder, &q->judge, q->target);
 }
 
 struct err *quiesce_create(struct plan *const *plans, size_t n, struct helper *h,
@@ -204,6 +124,7 @@ static struct err *judge_thread(struct quiesce *q, const struct thread *t)
 	taddr_t slot;
 
 	TRY(unwind_thread(q->unwinder, &t->regs, &q->frames));
+	TRY(hidden_note_walk(q->hidden, t, &q->frames));
 	if (q->opt.at && !q->at_reached &&
 	    stack_has(&q->judge, &q->frames, q->opt.at, &slot))
 		q->at_seen = true;
@@ -213,6 +134,7 @@ static struct err *judge_thread(struct quiesce *q, const struct thread *t)
 struct err *quiesce_rehearse(struct quiesce *q)
 {
 	verdicts_reset(&q->verdicts);
+	hidden_forget_walks(q->hidden);
 	for (size_t i = 0; i < q->process->threads.n; i++) {
 		struct thread *t = &q->process->threads.v[i];
 		struct err *e = thread_stop(q->process, t, after_ms(STOP_TIMEOUT_MS));
@@ -233,7 +155,12 @@ struct err *quiesce_rehearse(struct quiesce *q)
 	}
 	TRY(judge_answer(&q->judge));
 	// Unwinding again with all verdicts known costs no stop: only the first walk was cold.
-	return NULL;
+	TRY(hidden_search(q->hidden));
+	verdicts_reset(&q->verdicts);
+	TRY(hidden_judge(q->hidden, false,
+			 &q->verdicts)); // what it asks is known in the stop
+	TRY(judge_answer(&q->judge));
+	return hidden_notes(q->hidden);
 }
 
 // Adds the moves to the commit: return addresses as patches, program counters as registers.
@@ -263,10 +190,12 @@ static struct err *add_moves(struct quiesce *q, struct commit *c)
 static struct err *judge_all(struct quiesce *q, bool *ready)
 {
 	verdicts_reset(&q->verdicts);
+	hidden_forget_walks(q->hidden);
 	q->at_seen = false;
 	vec_for_each(t, &q->process->threads)
 		if (t->state == THREAD_STOPPED)
 			TRY(judge_thread(q, t));
+	TRY(hidden_judge(q->hidden, true, &q->verdicts));
 	*ready = !q->verdicts.obstacles.n && (!q->opt.at || q->at_reached);
 	return NULL;
 }
@@ -321,6 +250,9 @@ struct err *quiesce_failed(const struct quiesce *q)
 	_cleanup_free_ char *text = obstacle_text(o);
 	char object[32];
 
+	if (o->hidden)
+		return err_with(err_new(ERR_BUSY, "%s", text ? text : o->reason),
+				"hidden-stack", o->func);
 	snprintf(object, sizeof(object), "thread %d", o->tid);
 	return err_with(
 		err_new(ERR_BUSY, "not quiescent in time: %s", text ? text : o->reason),
@@ -397,4 +329,14 @@ struct err *quiesce_wait(struct quiesce *const *q, size_t n, uint64_t deadline)
 		return NULL;
 	}
 	return gates_wait_several(gates, planted, deadline, &reached);
+}
+
+struct err *quiesce_rests(struct quiesce *q, bool *ret)
+{
+	*ret = false;
+	verdicts_reset(&q->verdicts);
+	TRY(hidden_judge(q->hidden, false, &q->verdicts));
+	vec_for_each(o, &q->verdicts.obstacles)
+		*ret |= !o->unjudged;
+	return NULL;
 }

@@ -44,6 +44,8 @@ struct err *quiesce_wait(struct quiesce *const *q, size_t n, uint64_t deadline) 
 // Running: whether a thread that the last look found in the way surely still is, as it blocks there. Costs the
 // process nothing.
 bool quiesce_still_waits(struct quiesce *q);
+// Whether a coroutine rests in changed code, as far as that is seen without a stop: memory changes meanwhile.
+struct err *quiesce_rests(struct quiesce *q, bool *ret) must_check;
 
 // What the last look found: whether only verdicts that were being worked out stood in the way; the first
 // obstacle's reason, or NULL; the error ERR_BUSY not-quiescent that names thread, function, source line and

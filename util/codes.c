@@ -209,6 +209,15 @@ static const struct code_text table[] = {
 	 "Use the molt that made the last update, or restart the program."},
 
 	// Code and memory.
+	{"hidden-stack", "a stack that no thread is on leads back into changed code",
+	 "A coroutine (makecontext, or a switch of the program's own) rests in a "
+	 "function "
+	 "that changed, or a jump buffer leads back into one. Such a frame cannot be "
+	 "moved "
+	 "to the new program, and going on in the old one would mix both.",
+	 "Try again when the coroutine has ended or rests elsewhere, with a longer "
+	 "--wait. "
+	 "If the named function may go on in its old body: --keep-old FUNCTION."},
 	{"no-room", "no free address range near the program",
 	 "The new image has to lie within 2 GB of the old one, and no hole is large "
 	 "enough.",

@@ -5,7 +5,7 @@
 
 static ucontext_t outside, inside;
 static char stack[65536];
-static int value;
+static int value, stop;
 
 static NOINLINE void yield(int n)
 {
@@ -15,19 +15,25 @@ static NOINLINE void yield(int n)
 
 static NOINLINE void generate(void)
 {
-	for (int i = 1;; i++)
-		yield(i < 3 ? i : i + 100);
+	for (int i = 1; !stop; i++)
+		yield(i + 100);
+	value = 0;
 }
 
 NOINLINE void handle(const char *cmd, char *out, int size)
 {
 	if (!value) {
+		stop = 0;
 		getcontext(&inside);
 		inside.uc_stack.ss_sp = stack;
 		inside.uc_stack.ss_size = sizeof(stack);
+		inside.uc_link = &outside;
 		makecontext(&inside, generate, 0);
 	}
-	if (is(cmd, "next"))
-		swapcontext(&outside, &inside);
-	reply("%d", value);
+	stop = is(cmd, "end");
+	swapcontext(&outside, &inside);
+	if (stop)
+		reply("ended");
+	else
+		reply("%d", value);
 }
