@@ -92,4 +92,3 @@ struct err *images_add(struct images *q, struct unwinder *unwinder, const struct
 		TRY(add_images(q, u->p->subject->record, u->p->subject->old));
 	return NULL;
 }
-
