@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "update/caves.h"
 #include "update/plan.h"
 
 enum {
@@ -60,6 +61,9 @@ struct entry {
 	taddr_t at, to;
 	bool needed; // whatever stands there now
 	bool current; // in the image that runs now; others may hold a jump of an earlier update
+	taddr_t body;  // that runs now
+	uint64_t room; // in the image that runs now
+	bool is_short; // that is not enough
 };
 
 static int by_address(const void *a, const void *b)
@@ -96,18 +100,71 @@ static bool overlaps_entry(const struct plan *p, taddr_t from, taddr_t to)
 	return lo < p->entries.n && p->entries.v[lo] < to;
 }
 
+static struct err *write_jump(struct plan *p, taddr_t at, const uint8_t *was, taddr_t to)
+{
+	int64_t rel = (int64_t)(to - (at + JUMP_LEN));
+	int32_t rel32 = (int32_t)rel;
+	uint8_t jump[8] = {0xe9};
+
+	if (rel != rel32)
+		return err_refuse("no-room", NULL,
+				  "entry 0x%lx is more than 2 GB from the new image", at);
+	memcpy(jump + 1, &rel32, sizeof(rel32));
+	p->jumps++;
+	return plan_patch(p, at, was, jump, JUMP_LEN, "entry jump");
+}
+
+// A function of an older image that has a short jump leads on by way of its cave.
+static struct err *jump_in_older(struct plan *p, const struct entry *en, taddr_t cave)
+{
+	uint8_t was[JUMP_LEN];
+
+	TRY(mem_read(p->subject->process->pid, cave, was, sizeof(was)));
+	return write_jump(p, cave, was, en->to);
+}
+
+// A function too short for a jump: two bytes lead to padding nearby, which has it.
+static struct err *jump_by_cave(struct plan *p, const struct entry *en)
+{
+	taddr_t base = subject_base(p->subject);
+	bool endbr = !memcmp(p->live + (en->at - base), endbr64, ENDBR_LEN);
+	taddr_t at = en->at + (endbr ? ENDBR_LEN : 0);
+	vaddr_t cave = cave_find(p, at - base + SHORT_JUMP_LEN);
+	const uint8_t jump[SHORT_JUMP_LEN] = {
+		0xeb, (uint8_t)(cave - (at - base + SHORT_JUMP_LEN))};
+
+	if (!cave)
+		return err_refuse(
+			"short-function", en->name,
+			"function %s is too short for the jump to its new body, "
+			"and there is no room for one near it",
+			en->name);
+	TRY(write_jump(p, base + cave, p->live + cave, en->to));
+	return plan_patch(p, at, p->live + (at - base), jump, SHORT_JUMP_LEN,
+			  "entry jump");
+}
+
 static struct err *jump_at(struct plan *p, const struct entry *en)
 {
-	uint8_t was[ENTRY_LEN], jump[8];
+	pid_t pid = p->subject->process->pid;
+	uint8_t was[ENTRY_LEN];
 	int off = 0;
 
 	if (en->at == en->to) // an image of before: the body itself stands there again
 		return NULL;
-	TRY(mem_read(p->subject->process->pid, en->at, was, sizeof(was)));
+	TRY(mem_read(pid, en->at, was, sizeof(was)));
 	if (!memcmp(was, endbr64, ENDBR_LEN))
 		off = ENDBR_LEN;
+	if (!en->current) {
+		taddr_t cave = cave_of_jump(pid, en->at + (uint64_t)off, en->body);
+
+		if (cave)
+			return jump_in_older(p, en, cave);
+	}
 	if (!en->needed && (en->current || was[off] != 0xe9))
 		return NULL;
+	if (en->current && en->is_short)
+		return jump_by_cave(p, en);
 	if (overlaps_entry(p, en->at, en->at + (uint64_t)off + JUMP_LEN)) {
 		if (!en->needed)
 			return NULL;
@@ -117,17 +174,7 @@ static struct err *jump_at(struct plan *p, const struct entry *en)
 			"image has it",
 			en->name, en->at);
 	}
-	int64_t rel = (int64_t)(en->to - (en->at + (uint64_t)off + JUMP_LEN));
-	int32_t rel32 = (int32_t)rel;
-	if (rel != rel32)
-		return err_refuse("no-room", NULL,
-				  "entry 0x%lx is more than 2 GB from the new image",
-				  en->at);
-	jump[0] = 0xe9;
-	memcpy(jump + 1, &rel32, sizeof(rel32));
-	p->jumps++;
-	return plan_patch(p, en->at + (uint64_t)off, was + off, jump, JUMP_LEN,
-			  "entry jump");
+	return write_jump(p, en->at + (uint64_t)off, was + off, en->to);
 }
 
 static bool has_room(const struct plan *p, const struct func *old)
@@ -148,22 +195,19 @@ static struct err *plan_entry(struct plan *p, const struct func_pair *fp)
 	taddr_t canonical = layout_function(&p->layout, new->addr);
 	taddr_t current = subject_base(p->subject) + old->addr;
 	bool must = fp->verdict != FUNC_SAME || p->refers_moved[fp->old];
-	bool may = has_room(p, old) && !old->body.branches_into_entry;
+	bool room = has_room(p, old), may = room && !old->body.branches_into_entry;
 	const struct entry_alias *alias;
 	size_t n = layout_aliases(&p->layout, new->addr, &alias);
 
 	if (entry_is_left_out(fp, old))
 		return NULL;
-	if (must && !has_room(p, old))
-		return err_refuse(
-			"short-function", old->name,
-			"function %s has only %lu bytes: no room for the jump to its new "
-			"body",
-			old->name, entry_room(p, old));
 	struct entry en = {.name = old->name,
 			   .at = canonical,
 			   .to = p->layout.base + new->addr,
-			   .current = canonical == current};
+			   .current = canonical == current,
+			   .body = current,
+			   .room = entry_room(p, old),
+			   .is_short = !room};
 	en.needed = must || (may && (old->address_taken || old->in_dynsym));
 	TRY(jump_at(p, &en));
 	for (size_t i = 0; i < n; i++) {

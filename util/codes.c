@@ -223,7 +223,8 @@ static const struct code_text table[] = {
 	 "enough.",
 	 "Restart the program; if it maps huge areas near its text, limit those."},
 	{"short-function", "a changed function is too short for the jump to its new body",
-	 "There is no room for a jump, neither in it nor in the padding around it.",
+	 "There is no room for a jump, neither in it nor in the padding within 127 bytes "
+	 "of it.",
 	 "Restart the program, or build with -falign-functions=16."},
 	{"undecodable", "a function has bytes that are no instructions",
 	 "Its references cannot be found, so they cannot be redirected to the living "
