@@ -9,4 +9,5 @@ extern const struct verb verb_doctor;
 extern const struct verb verb_explain;
 extern const struct verb verb_plan;
 extern const struct verb verb_status;
+extern const struct verb verb_symbols;
 extern const struct verb verb_update;

@@ -15,7 +15,7 @@ enum {
 	RECORD_MAX_IMAGES = 1 << 16,
 };
 
-static const char record_magic[8] = "moltrec";
+const char record_magic[8] = "moltrec";
 
 struct packed_header {
 	char magic[8];

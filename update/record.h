@@ -11,6 +11,7 @@
 
 #define RECORD_NAME "molt:record"
 #define IMAGE_NAME "molt:image"
+extern const char record_magic[8]; // the first bytes of a packed one
 
 enum { RECORD_HISTORY = 32 }; // generations of which everything is kept
 
