@@ -2,6 +2,7 @@
 // molt status: updated processes and their generations.
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "cmd/verbs.h"
@@ -49,11 +50,26 @@ static json_t *begin_json(const struct verb *verb)
 	return o;
 }
 
+static char *debugging_command(int pid)
+{
+	char *ret;
+
+	return asprintf(&ret,
+			"molt symbols -o /tmp/molt-symbols-%d %d && "
+			"gdb -p %d -x /tmp/molt-symbols-%d/gdb",
+			pid, pid, pid, pid) < 0
+		       ? NULL
+		       : ret;
+}
+
 static int show_one_json(const struct verb *verb, const struct status *s)
 {
 	json_t *o = begin_json(verb), *members = status_json(s);
+	_cleanup_free_ char *gdb = s->updated ? debugging_command((int)s->pid) : NULL;
 
 	json_object_update(o, members);
+	if (gdb)
+		json_object_set_new(o, "gdb", json_string(gdb));
 	json_decref(members);
 	return cmd_print_json(o, DONE);
 }
@@ -66,6 +82,15 @@ static int show_all_json(const struct verb *verb, const struct status_list *list
 		json_array_append_new(processes, status_json(s));
 	json_object_set_new(o, "processes", processes);
 	return cmd_print_json(o, DONE);
+}
+
+static void show_debugging(int pid)
+{
+	_cleanup_free_ char *gdb = debugging_command(pid);
+
+	if (gdb)
+		printf("gdb:  %s\nperf: molt symbols --perf-map %d && perf report\n", gdb,
+		       pid);
 }
 
 static int show_one(const struct verb *verb, int pid, bool json)
@@ -87,6 +112,8 @@ static int show_one(const struct verb *verb, int pid, bool json)
 		printf("  %u  %-19s  %.16s  %s\n", image->generation, when,
 		       *image->build_id ? image->build_id : "-", image->path);
 	}
+	if (s.updated)
+		show_debugging(pid);
 	return DONE;
 }
 
@@ -149,7 +176,7 @@ const struct verb verb_status = {
 	.help = "Without PID it lists all processes that were updated. With PID it shows "
 		"each\n"
 		"generation of that process: when it began, its build-id and its "
-		"file.\n\n"
+		"file,\nand how to debug and profile it.\n\n"
 		"      --json  one JSON object\n"
 		"  -h, --help  this text\n",
 	.run = run_status,

@@ -51,10 +51,20 @@ static struct err *choose_dir(const struct request *r, const struct symbols_sour
 	return rc < 0 ? err_nomem() : NULL;
 }
 
+// With a core gdb wants the program too, to find the libraries by it.
+static const char *program_of(const struct symbols *y)
+{
+	vec_for_each(f, &y->files)
+		if (f->runs && f->exe)
+			return f->path;
+	return "";
+}
+
 static struct err *gdb_command(const struct symbols_source *s, const struct symbols *y,
 			       char **ret)
 {
-	int rc = s->core ? asprintf(ret, "gdb -c %s -x %s", s->core, y->script)
+	int rc = s->core ? asprintf(ret, "gdb %s -c %s -x %s", program_of(y), s->core,
+				    y->script)
 			 : asprintf(ret, "gdb -p %d -x %s", (int)s->pid, y->script);
 
 	if (rc < 0)
@@ -67,11 +77,11 @@ static int show_json(const struct request *r, const struct symbols *y, const cha
 	json_t *o = cmd_json(r->verb), *files = json_array(), *notes = json_array();
 
 	vec_for_each(f, &y->files)
-		json_array_append_new(
-			files, json_pack("{s:s, s:s, s:i, s:I, s:b}", "path", f->path,
-					 "program", f->program, "generation",
-					 (int)f->generation, "base",
-					 (json_int_t)f->base, "runs", f->runs));
+		json_array_append_new(files,
+				      json_pack("{s:s, s:s, s:i, s:I, s:b}", "path",
+						f->path, "program", f->program,
+						"generation", (int)f->generation, "base",
+						(json_int_t)f->base, "runs", f->runs));
 	vec_for_each(n, &y->notes)
 		json_array_append_new(notes, json_string(*n));
 	json_object_set_new(o, "verdict", json_string(verdict_of(DONE)));

@@ -23,7 +23,7 @@ _molt()
 		return
 	fi
 	case $prev in
-	--debug)
+	--debug | -o | --output)
 		compopt -o dirnames 2>/dev/null
 		return ;;
 	--wait | --at | --keep-old)
@@ -34,6 +34,9 @@ _molt()
 		words=$(_molt_words "$molt" explain | cut -d' ' -f1) ;;
 	status)
 		words=$(cd /proc && printf '%s\n' [0-9]*) ;;
+	symbols)
+		words=$(cd /proc && printf '%s\n' [0-9]*)
+		compopt -o default 2>/dev/null ;;
 	update | plan)
 		if ! _molt_has_pid; then
 			words=$(cd /proc && printf '%s\n' [0-9]*)

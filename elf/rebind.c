@@ -109,9 +109,8 @@ static struct err *take_dwarf(struct rebind *r)
 		return NULL;
 	while ((scn = elf_nextscn(elf, scn))) {
 		GElf_Shdr sh;
-		const char *name = gelf_getshdr(scn, &sh)
-					   ? elf_strptr(elf, names, sh.sh_name)
-					   : NULL;
+		const char *name =
+			gelf_getshdr(scn, &sh) ? elf_strptr(elf, names, sh.sh_name) : NULL;
 		struct out_section *s = name ? find_section(r, name) : NULL;
 
 		if (!s || !s->in || (sh.sh_flags & SHF_ALLOC) || !is_debug_name(name))
@@ -160,8 +159,8 @@ static struct err *change_dwarf(struct rebind *r)
 	return d.info.out ? rebind_dwarf(&d) : NULL;
 }
 
-static struct err *change_symbols(struct rebind *r, const struct numbering *n,
-				  size_t own, const char *suffix)
+static struct err *change_symbols(struct rebind *r, const struct numbering *n, size_t own,
+				  const char *suffix)
 {
 	bool has_symtab = find_section(r, ".symtab");
 
@@ -185,8 +184,7 @@ static struct err *change_symbols(struct rebind *r, const struct numbering *n,
 		size_t link = s->header.sh_link;
 		if (!dynamic && link < r->sections.n && r->sections.v[link].in &&
 		    !r->sections.v[link].out)
-			TRY(rebind_old_symtab(s, &r->sections.v[link], suffix, map,
-					      n_map));
+			TRY(rebind_old_symtab(s, &r->sections.v[link], suffix, map, n_map));
 	}
 	return NULL;
 }

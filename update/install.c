@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "update/map_image.h"
 #include "util/cleanup.h"
 
 enum { PAGE = 4096 };
@@ -23,7 +24,6 @@ struct content {
 	const char *name; // of the memfd
 	const uint8_t *bytes;
 	uint64_t size;
-	const struct module *module; // only what its file backs is written; NULL: everything
 };
 
 static struct err *write_range(int fd, const uint8_t *bytes, uint64_t from, uint64_t to)
@@ -43,18 +43,12 @@ static struct err *write_content(int fd, const struct content *c)
 {
 	if (ftruncate(fd, (off_t)c->size))
 		return err_sys(errno, "cannot size %s", c->name);
-	if (!c->module)
-		return write_range(fd, c->bytes, 0, c->size);
-	vec_for_each(seg, &c->module->segments)
-		if (seg->type == PT_LOAD)
-			TRY(write_range(fd, c->bytes, seg->addr, seg->addr + seg->filesz));
-	return NULL;
+	return write_range(fd, c->bytes, 0, c->size);
 }
 
 // A private mapping of a memfd that exists in the helper's descriptor table only as long
-// as this takes. `at` 0: anywhere.
-static struct err *map_content(struct helper *h, const struct content *c, taddr_t at,
-			       int prot, taddr_t *ret)
+// as this takes.
+static struct err *map_content(struct helper *h, const struct content *c, taddr_t *ret)
 {
 	_cleanup_close_ int fd = -1;
 	int rfd = -1;
@@ -63,8 +57,7 @@ static struct err *map_content(struct helper *h, const struct content *c, taddr_
 	TRY(helper_memfd(h, c->name, &rfd, &fd));
 	struct err *e = write_content(fd, c);
 	if (!e)
-		e = helper_mmap(h, at, c->size, prot,
-				MAP_PRIVATE | (at ? MAP_FIXED_NOREPLACE : 0), rfd, 0, ret);
+		e = helper_mmap(h, 0, c->size, PROT_READ, MAP_PRIVATE, rfd, 0, ret);
 	const uint64_t args[6] = {(uint64_t)rfd};
 	struct err *closed = helper_syscall(h, SYS_close, args, &ignored);
 	if (e)
@@ -196,7 +189,7 @@ static struct err *map_record(struct plan *p, struct helper *h, struct installed
 		e = map_content(h,
 				&(struct content){
 					.name = RECORD_NAME, .bytes = block, .size = size},
-				0, PROT_READ, &ret->record);
+				&ret->record);
 	if (!e)
 		ret->record_len = size;
 	return e;
@@ -214,15 +207,10 @@ static struct err *patch_record_states(struct plan *p, const struct installed *i
 			  "generation record");
 }
 
-static struct err *map_image(struct plan *p, struct helper *h, struct installed *ret)
+static struct err *bring_image(struct plan *p, struct helper *h, struct installed *ret)
 {
-	char name[64];
-
-	snprintf(name, sizeof(name), IMAGE_NAME ":%s", p->subject->process->comm);
-	const struct content image = {
-		.name = name, .bytes = p->image, .size = p->new->span, .module = p->new};
-	TRY(err_wrap(map_content(h, &image, p->layout.base, PROT_NONE, &ret->image),
-		     "mapping the new image"));
+	TRY(err_wrap(map_image(p, h), "mapping the new image"));
+	ret->image = p->layout.base;
 	ret->image_len = p->new->span;
 	return protect_segments(p, h, ret->image);
 }
@@ -231,7 +219,7 @@ struct err *install(struct plan *p, struct helper *h, struct installed *ret)
 {
 	ret->helper = h;
 	if (!p->comes_home)
-		TRY(map_image(p, h, ret));
+		TRY(bring_image(p, h, ret));
 	TRY(fill_ifuncs(p, h));
 	TRY(err_wrap(map_record(p, h, ret), "mapping the generation record"));
 	return patch_record_states(p, ret);
@@ -258,17 +246,18 @@ static bool is_live_record(const struct target *t, const struct mapping *m)
 
 struct err *clear_leftovers(const struct target *t, struct helper *h)
 {
-	static const char image[] = "/memfd:" IMAGE_NAME,
-			  record[] = "/memfd:" RECORD_NAME;
+	static const char record[] = "/memfd:" RECORD_NAME;
 
 	vec_for_each(m, &t->maps.v) {
-		bool dead_image = !strncmp(m->path, image, strlen(image)) &&
-				  !target_in_images(t, m->start);
+		uint64_t len = m->end - m->start;
+		bool dead_image = is_image_head(m) && !target_in_images(t, m->start);
 		bool dead_record = !strncmp(m->path, record, strlen(record)) &&
 				   !is_live_record(t, m);
 
+		if (dead_image)
+			TRY(image_extent(t->process->pid, &t->maps, m, &len));
 		if (dead_image || dead_record)
-			TRY(helper_munmap(h, m->start, m->end - m->start));
+			TRY(helper_munmap(h, m->start, len));
 	}
 	return NULL;
 }

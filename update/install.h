@@ -13,8 +13,8 @@ struct installed {
 	uint64_t record_len;
 };
 
-// Maps the image, if the plan does not use one of before (a memfd created in the target and written by molt: the
-// target may not be allowed to open NEW), fills the slots of IFUNCs by calling their resolvers, maps the new record in state "prepared".
+// Maps the image, if the plan does not use one of before (filled by molt: the target may not be allowed to open
+// NEW), fills the slots of IFUNCs by calling their resolvers, maps the new record in state "prepared".
 struct err *install(struct plan *p, struct helper *h, struct installed *ret) must_check;
 
 // Gives up: unmaps both. The process must not have been committed.

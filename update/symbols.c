@@ -38,9 +38,9 @@ static struct err *make_dir(const char *dir)
 		return err_sys(errno, "cannot look at %s", dir);
 	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
 	    (st.st_mode & (S_IWGRP | S_IWOTH)))
-		return err_refuse("symbols-dir", dir,
-				  "%s is no folder that only its owner, you, can write to",
-				  dir);
+		return err_refuse(
+			"symbols-dir", dir,
+			"%s is no folder that only its owner, you, can write to", dir);
 	return NULL;
 }
 
@@ -59,8 +59,7 @@ static struct err *write_file(const char *path, const uint8_t *bytes, size_t siz
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done <= 0)
-			return err_sys(done < 0 ? errno : ENOSPC, "cannot write %s",
-				       path);
+			return err_sys(done < 0 ? errno : ENOSPC, "cannot write %s", path);
 		bytes += done;
 		size -= (size_t)done;
 	}
@@ -143,7 +142,8 @@ static struct err *write_image(void *arg, const struct record *r,
 				      .program = program,
 				      .generation = im->generation,
 				      .base = im->base,
-				      .runs = runs};
+				      .runs = runs,
+				      .exe = !*r->name};
 	TRY(vec_push(&w->ret->files, f));
 	path = program = NULL; // taken over
 	return NULL;
@@ -164,20 +164,14 @@ static struct err *note_missing(void *arg, struct err *why)
 
 // The executable's symbols take the place of those that gdb found by itself; an address given with -o is
 // right also where /proc/PID/exe could not be changed.
-static void script_line(FILE *f, const struct symbols_source *s,
-			const struct symbol_file *file, size_t i)
+static void script_line(FILE *f, const struct symbol_file *file)
 {
-	bool exe = file->runs && i < s->records.v.n && !*s->records.v.v[i].record.name;
-
-	if (exe) {
-		fprintf(f, "symbol-file %s -o 0x%lx\n", file->path, file->base);
-		return;
-	}
-	fprintf(f, "add-symbol-file %s -o 0x%lx\n", file->path, file->base);
+	fprintf(f, "%s %s -o 0x%lx\n",
+		file->runs && file->exe ? "symbol-file" : "add-symbol-file", file->path,
+		file->base);
 }
 
-static struct err *write_script(const struct symbols_source *s, const char *dir,
-				struct symbols *ret)
+static struct err *write_script(const char *dir, struct symbols *ret)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t size = 0;
@@ -189,8 +183,8 @@ static struct err *write_script(const struct symbols_source *s, const char *dir,
 	FILE *f = open_memstream(&text, &size);
 	if (!f)
 		return err_nomem();
-	for (size_t i = 0; i < ret->files.n; i++)
-		script_line(f, s, &ret->files.v[i], i);
+	vec_for_each(file, &ret->files)
+		script_line(f, file);
 	if (fclose(f))
 		return err_nomem();
 	return write_file(ret->script, (const uint8_t *)text, size);
@@ -207,7 +201,7 @@ struct err *symbols_write(const struct symbols_source *s, const char *dir,
 	TRY(make_dir(dir));
 	struct err *e = symbols_visit(s, debug_dir, &visit);
 	if (!e)
-		e = write_script(s, dir, ret);
+		e = write_script(dir, ret);
 	if (e)
 		symbols_deinit(ret);
 	return e;

@@ -13,7 +13,7 @@ struct address_range {
 
 // A process or a core, as far as its symbols go.
 struct symbols_source {
-	pid_t pid; // 0: a core
+	pid_t pid;  // 0: a core
 	char *core; // its path, NULL: a process
 	struct record_list records;
 	VEC(struct address_range) mapped; // ascending
@@ -32,11 +32,12 @@ struct symbol_file {
 	uint32_t generation; // of the image
 	taddr_t base;	     // where it is mapped
 	bool runs;	     // false: an older image, with functions alone
+	bool exe;	     // false: a library
 };
 
 struct symbols {
 	VEC(struct symbol_file) files;
-	char *script; // for gdb -x
+	char *script;	   // for gdb -x
 	VEC(char *) notes; // what could not be done for older images
 };
 void symbols_deinit(struct symbols *s);

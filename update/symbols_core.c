@@ -151,8 +151,7 @@ static struct err *read_records(const struct core *c, struct symbols_source *ret
 		char magic[sizeof(record_magic)];
 
 		TRY(vec_push(&ret->mapped, range));
-		if (p->p_filesz < sizeof(magic) ||
-		    !in_file(c, p->p_offset, sizeof(magic)))
+		if (p->p_filesz < sizeof(magic) || !in_file(c, p->p_offset, sizeof(magic)))
 			continue;
 		TRY(read_at(c, magic, sizeof(magic), p->p_offset));
 		if (!memcmp(magic, record_magic, sizeof(magic)))

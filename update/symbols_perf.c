@@ -49,8 +49,8 @@ static struct err *skip_missing(void *arg, struct err *why)
 static struct err *create(const char *path, int *ret)
 {
 	struct stat st;
-	_cleanup_close_ int fd = open(
-		path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+	_cleanup_close_ int fd =
+		open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
 
 	if (fd < 0)
 		return err_sys(errno, "cannot create %s", path);

@@ -141,8 +141,8 @@ struct err *symbols_visit(const struct symbols_source *s, const char *debug_dir,
 			  const struct symbols_visit *v)
 {
 	vec_for_each(f, &s->records.v)
-		TRY(visit_image(s, debug_dir, v, &f->record,
-				symbols_running(&f->record), true));
+		TRY(visit_image(s, debug_dir, v, &f->record, symbols_running(&f->record),
+				true));
 	vec_for_each(f, &s->records.v)
 		vec_for_each(im, &f->record.images)
 			if (symbols_is_older(s, &f->record, im))

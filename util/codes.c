@@ -120,6 +120,26 @@ static const struct code_text table[] = {
 	 "A word that the update was about to write does not have the value it was "
 	 "read with.",
 	 "Nothing was written. Try again."},
+	{"never-updated", "the process was never updated",
+	 "It runs the program that it was started with: gdb and perf understand it as "
+	 "it is. Of a core, the memory with molt's record may also have been left out.",
+	 "Use gdb -p PID, or gdb PROGRAM CORE. If a core should have it, look at "
+	 "/proc/PID/coredump_filter: bit 0 (private memory) must be set."},
+	{"no-core", "the file is no core",
+	 "molt symbols takes the pid of a process, or an ELF core of an x86-64 process.",
+	 "Give a core that the kernel or gcore wrote; compressed ones are unpacked first "
+	 "(coredumpctl dump)."},
+	{"symbols-file", "the program's file is gone or another one",
+	 "Symbols and types are in the file that the process was updated to, and what "
+	 "lies "
+	 "there now is not that build.",
+	 "Put that build back under the name that the message gives, or go by the plain "
+	 "addresses."},
+	{"symbols-dir", "the place for the files is not safe",
+	 "gdb carries out the script that is written there, so nobody else may be able "
+	 "to "
+	 "change it.",
+	 "Name a folder of your own with -o, or one that does not exist yet."},
 
 	// Types and variables.
 	{"type-shifted", "a member of a structure moved",

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Mapping and recognising the memory of an image; see map_image.h.
+#include "update/map_image.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "process/memory.h"
+#include "util/cleanup.h"
+
+enum { PAGE = 4096 };
+
+static const uint64_t max_span = (uint64_t)1 << 31; // relative addresses reach no further
+
+// The descriptor lives in the helper's table only as long as this takes.
+static struct err *map_head(struct plan *p, struct helper *h)
+{
+	char name[64];
+	_cleanup_close_ int fd = -1;
+	int rfd = -1;
+	int64_t ignored;
+	taddr_t at;
+
+	snprintf(name, sizeof(name), IMAGE_NAME ":%s", p->subject->process->comm);
+	TRY(helper_memfd(h, name, &rfd, &fd));
+	ssize_t done = pwrite(fd, p->image, PAGE, 0);
+	struct err *e = done == PAGE ? NULL
+				     : err_sys(done < 0 ? errno : ENOSPC,
+					       "cannot write the new image");
+	if (!e)
+		e = helper_mmap(h, p->layout.base, PAGE, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_FIXED, rfd, 0, &at);
+	const uint64_t args[6] = {(uint64_t)rfd};
+	struct err *closed = helper_syscall(h, SYS_close, args, &ignored);
+	if (e)
+		err_free(closed);
+	return e ? e : closed;
+}
+
+static struct err *fill(struct plan *p, struct helper *h)
+{
+	pid_t pid = p->subject->process->pid;
+	taddr_t base = p->layout.base;
+
+	TRY(map_head(p, h));
+	vec_for_each(seg, &p->new->segments) {
+		if (seg->type != PT_LOAD || !seg->filesz)
+			continue;
+		TRY(mem_write(pid, base + seg->addr, p->image + seg->addr, seg->filesz));
+	}
+	return helper_mprotect(h, base, p->new->span, PROT_NONE);
+}
+
+struct err *map_image(struct plan *p, struct helper *h)
+{
+	taddr_t base = p->layout.base, at;
+
+	TRY(helper_mmap(h, base, p->new->span, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0, &at));
+	struct err *e = fill(p, h);
+	if (e)
+		err_free(helper_munmap(h, base, p->new->span));
+	return e;
+}
+
+bool is_image_head(const struct mapping *m)
+{
+	static const char path[] = "/memfd:" IMAGE_NAME;
+
+	return !strncmp(m->path, path, strlen(path));
+}
+
+// The end of the last PT_LOAD as the header in the page says it; 0 when it makes no sense.
+static uint64_t span_of(const uint8_t *page)
+{
+	Elf64_Ehdr h;
+	uint64_t span = 0;
+
+	memcpy(&h, page, sizeof(h));
+	if (memcmp(h.e_ident, ELFMAG, SELFMAG) || h.e_phentsize != sizeof(Elf64_Phdr) ||
+	    h.e_phoff > PAGE || h.e_phnum * sizeof(Elf64_Phdr) > PAGE - h.e_phoff)
+		return 0;
+	for (unsigned i = 0; i < h.e_phnum; i++) {
+		Elf64_Phdr p;
+		uint64_t end;
+
+		memcpy(&p, page + h.e_phoff + i * sizeof(p), sizeof(p));
+		if (p.p_type != PT_LOAD)
+			continue;
+		if (__builtin_add_overflow(p.p_vaddr, p.p_memsz, &end) || end > max_span)
+			return 0;
+		if (end > span)
+			span = end;
+	}
+	return (span + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+}
+
+struct err *image_extent(pid_t pid, const struct maps *maps, const struct mapping *head,
+			 uint64_t *ret)
+{
+	uint8_t page[PAGE];
+
+	*ret = head->end - head->start;
+	if (*ret != PAGE)
+		return NULL;
+	TRY(mem_read(pid, head->start, page, PAGE));
+	taddr_t end = head->start + span_of(page);
+	// What the target made of the header does not count: only anonymous memory right behind it is taken. Such
+	// memory of others may follow in the same mapping.
+	for (const struct mapping *m = head + 1; m < maps->v.v + maps->v.n; m++) {
+		taddr_t known = head->start + *ret;
+
+		if (known >= end || m->start != known || *m->path || m->shared)
+			break;
+		*ret = (m->end < end ? m->end : end) - head->start;
+	}
+	return NULL;
+}

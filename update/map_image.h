@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The memory of a new image in the target: anonymous, behind a first page that tells what it is.
+#pragma once
+
+#include "process/helper.h"
+#include "process/maps.h"
+#include "update/plan.h"
+
+#define IMAGE_NAME "molt:image"
+
+// Maps the plan's image at its base, filled, without any permission yet. Anonymous memory, because that is what
+// a core carries whole and what perf looks up in /tmp/perf-PID.map. Its first page, which holds the ELF header,
+// is a memfd named after the program: it comes when the rest is mapped, so that a later molt that finds it knows
+// the whole to be molt's.
+struct err *map_image(struct plan *p, struct helper *h) must_check;
+
+// Whether a mapping is the first page of an image, and how long that image is.
+bool is_image_head(const struct mapping *m);
+struct err *image_extent(pid_t pid, const struct maps *maps, const struct mapping *head,
+			 uint64_t *ret) must_check;
