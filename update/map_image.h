@@ -6,8 +6,6 @@
 #include "process/maps.h"
 #include "update/plan.h"
 
-#define IMAGE_NAME "molt:image"
-
 // Maps the plan's image at its base, filled, without any permission yet. Anonymous memory, because that is what
 // a core carries whole and what perf looks up in /tmp/perf-PID.map. Its first page, which holds the ELF header,
 // is a memfd named after the program: it comes when the rest is mapped, so that a later molt that finds it knows
