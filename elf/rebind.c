@@ -160,7 +160,7 @@ static struct err *change_dwarf(struct rebind *r)
 }
 
 static struct err *change_symbols(struct rebind *r, const struct numbering *n, size_t own,
-				  const char *suffix)
+				  unsigned generation)
 {
 	bool has_symtab = find_section(r, ".symtab");
 
@@ -184,7 +184,8 @@ static struct err *change_symbols(struct rebind *r, const struct numbering *n, s
 		size_t link = s->header.sh_link;
 		if (!dynamic && link < r->sections.n && r->sections.v[link].in &&
 		    !r->sections.v[link].out)
-			TRY(rebind_old_symtab(s, &r->sections.v[link], suffix, map, n_map));
+			TRY(rebind_old_symtab(s, &r->sections.v[link], generation, map,
+					      n_map));
 	}
 	return NULL;
 }
@@ -287,7 +288,7 @@ static struct err *write_copy(struct rebind *r, uint8_t **ret, size_t *size)
 	return NULL;
 }
 
-static struct err *make_copy(struct rebind *r, const char *suffix, uint8_t **ret,
+static struct err *make_copy(struct rebind *r, unsigned generation, uint8_t **ret,
 			     size_t *size)
 {
 	const struct image *im = r->m->image;
@@ -302,7 +303,7 @@ static struct err *make_copy(struct rebind *r, const char *suffix, uint8_t **ret
 	if (!e && r->rules)
 		e = change_dwarf(r);
 	if (!e)
-		e = change_symbols(r, &n, own, suffix);
+		e = change_symbols(r, &n, own, generation);
 	if (!e)
 		e = write_copy(r, ret, size);
 	free(n.to);
@@ -314,13 +315,13 @@ struct err *rebind_file(const struct module *m, const struct rebind_rules *rules
 {
 	_cleanup_(rebind_deinit) struct rebind r = {.m = m, .rules = rules};
 
-	return make_copy(&r, "", ret, size);
+	return make_copy(&r, 0, ret, size);
 }
 
-struct err *rebind_old_file(const struct module *m, const char *suffix, uint8_t **ret,
+struct err *rebind_old_file(const struct module *m, unsigned generation, uint8_t **ret,
 			    size_t *size)
 {
 	_cleanup_(rebind_deinit) struct rebind r = {.m = m};
 
-	return make_copy(&r, suffix, ret, size);
+	return make_copy(&r, generation, ret, size);
 }

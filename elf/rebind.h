@@ -18,8 +18,12 @@ struct rebind_rules {
 struct err *rebind_file(const struct module *m, const struct rebind_rules *rules,
 			uint8_t **ret, size_t *size) must_check;
 
-// A file for an image that no longer runs but may have frames on a stack: unwind tables, and functions as
-// NAME + suffix. No DWARF and no data: a debugger must neither look for variables there nor set breakpoints
-// by line behind an entry, into the jump that stands there.
-struct err *rebind_old_file(const struct module *m, const char *suffix, uint8_t **ret,
+// The name of a function in an image of before: NAME.old7, or MANGLED.old.7, which demanglers take for a part of
+// a function. (gdb 13 takes what ends in ".7" for Ada's and cuts it off.) The part behind the name:
+void rebind_old_suffix(const char *name, unsigned generation, char ret[24]);
+
+// A file for such an image, which no longer runs but may have frames on a stack: unwind tables, and functions by
+// their names of above. No DWARF and no data: a debugger must neither look for variables there nor set
+// breakpoints by line behind an entry, into the jump that stands there.
+struct err *rebind_old_file(const struct module *m, unsigned generation, uint8_t **ret,
 			    size_t *size) must_check;

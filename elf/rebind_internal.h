@@ -49,7 +49,7 @@ void rebind_expression(const struct rebind_dwarf *r, const struct die_unit *u,
 // Data symbols get their new values. `map` translates the section numbers of a debug file, NULL: none.
 struct err *rebind_symtab(const struct rebind *r, struct out_section *s,
 			  const uint32_t *map, size_t n_map) must_check;
-// Functions alone stay, with the suffix behind their names.
+// Functions alone stay, under their names of before.
 struct err *rebind_old_symtab(struct out_section *s, struct out_section *strings,
-			      const char *suffix, const uint32_t *map, size_t n_map)
+			      unsigned generation, const uint32_t *map, size_t n_map)
 	must_check;

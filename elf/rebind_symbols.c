@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The symbol tables of a debugger's copy.
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,13 +84,21 @@ static struct err *add_name(struct name_table *t, const char *name, const char *
 	return NULL;
 }
 
+void rebind_old_suffix(const char *name, unsigned generation, char ret[24])
+{
+	bool mangled = name[0] == '_' && name[1] == 'Z';
+
+	snprintf(ret, 24, mangled ? ".old.%u" : ".old%u", generation);
+}
+
 struct err *rebind_old_symtab(struct out_section *s, struct out_section *strings,
-			      const char *suffix, const uint32_t *map, size_t n_map)
+			      unsigned generation, const uint32_t *map, size_t n_map)
 {
 	size_t n = s->header.sh_size / sizeof(Elf64_Sym), locals = s->header.sh_info;
 	size_t kept = 1, kept_locals = 1;
 	_cleanup_free_ Elf64_Sym *syms = calloc(n + 1, sizeof(*syms));
 	struct name_table names = {};
+	char suffix[24];
 	uint32_t empty;
 	struct err *e = syms ? add_name(&names, "", "", &empty) : err_nomem();
 
@@ -101,6 +110,7 @@ struct err *rebind_old_symtab(struct out_section *s, struct out_section *strings
 			table_string(strings->in, strings->header.sh_size, sym.st_name);
 		if (!name || !is_function(&sym))
 			continue;
+		rebind_old_suffix(name, generation, suffix);
 		e = add_name(&names, name, suffix, &sym.st_name);
 		sym.st_shndx = translate(map, n_map, sym.st_shndx);
 		kept_locals += i < locals;

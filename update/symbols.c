@@ -93,7 +93,7 @@ static bool name_taken(const struct symbols *s, const char *path)
 	return false;
 }
 
-// DIR/NAME[.gen.N]; with a number in front when two modules have one name.
+// DIR/NAME[.oldN]; with a number in front when two modules have one name.
 static struct err *choose_path(const struct writing *w, const struct record_image *im,
 			       bool runs, char **ret)
 {
@@ -101,7 +101,7 @@ static struct err *choose_path(const struct writing *w, const struct record_imag
 	char suffix[32] = "", front[16] = "";
 
 	if (!runs)
-		symbols_suffix(im, suffix);
+		snprintf(suffix, sizeof(suffix), ".old%u", im->generation);
 	for (unsigned i = 2;; i++) {
 		_cleanup_free_ char *path = NULL;
 
@@ -127,15 +127,13 @@ static struct err *write_image(void *arg, const struct record *r,
 					   .arg = (void *)(uintptr_t)&r->layout};
 	_cleanup_free_ uint8_t *bytes = NULL;
 	_cleanup_free_ char *path = NULL, *program = strdup(im->path);
-	char suffix[32];
 	size_t size;
 
 	if (!program)
 		return err_nomem();
 	TRY(choose_path(w, im, runs, &path));
-	symbols_suffix(im, suffix);
 	TRY(err_wrap(runs ? rebind_file(m, &rules, &bytes, &size)
-			  : rebind_old_file(m, suffix, &bytes, &size),
+			  : rebind_old_file(m, im->generation, &bytes, &size),
 		     "symbols of %s", im->path));
 	TRY(write_file(path, bytes, size));
 	const struct symbol_file f = {.path = path,

@@ -25,5 +25,3 @@ struct symbols_visit {
 };
 struct err *symbols_visit(const struct symbols_source *s, const char *debug_dir,
 			  const struct symbols_visit *v) must_check;
-// Suffix of the functions of an older image.
-void symbols_suffix(const struct record_image *im, char ret[32]);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "elf/rebind.h"
 #include "update/symbols_internal.h"
 #include "util/cleanup.h"
 
@@ -22,14 +23,14 @@ static struct err *list_functions(void *arg, const struct record *r,
 				  bool runs)
 {
 	FILE *f = arg;
-	char suffix[32] = "";
+	char suffix[24] = "";
 
 	(void)r;
-	if (!runs)
-		symbols_suffix(im, suffix);
 	vec_for_each(s, &m->symbols) {
 		uint64_t size = function_size(m, s);
 
+		if (!runs)
+			rebind_old_suffix(s->name, im->generation, suffix);
 		if (s->region == REGION_TEXT && size &&
 		    (s->type == STT_FUNC || s->type == STT_GNU_IFUNC))
 			fprintf(f, "%lx %lx %s%s\n", im->base + s->addr, size, s->name,

@@ -119,12 +119,6 @@ struct err *symbols_open_file(const struct symbols_source *s,
 	return e;
 }
 
-void symbols_suffix(const struct record_image *im, char ret[32])
-{
-	// As compilers name parts of functions: demanglers know the form.
-	snprintf(ret, 32, ".gen.%u", im->generation);
-}
-
 static struct err *visit_image(const struct symbols_source *s, const char *debug_dir,
 			       const struct symbols_visit *v, const struct record *r,
 			       const struct record_image *im, bool runs)
