@@ -10,11 +10,11 @@
 #define NOINLINE __attribute__((noinline))
 
 #if V >= 2
-long filler_two[100] = { 1 }; // moves what follows
+long filler_two[100] = {1}; // moves what follows
 int added_two = 2200;
 #endif
 #if V >= 3
-long filler_three[700] = { 1 };
+long filler_three[700] = {1};
 int added_three = 3300;
 #endif
 
@@ -24,13 +24,13 @@ struct settings {
 	long hits;
 };
 
-struct settings settings = { 1, "initial", 0 };
-static struct settings other = { 2, "other", 0 };
+struct settings settings = {1, "initial", 0};
+static struct settings other = {2, "other", 0};
 static int counter = 3;
 static char text[40];
 __thread int per_thread = 4;
-const char *const words[] = { "alpha", "beta" };
-int grown[V >= 2 ? 40 : 4] = { 5, 6, 7, 8 };
+const char *const words[] = {"alpha", "beta"};
+int grown[V >= 2 ? 40 : 4] = {5, 6, 7, 8};
 static long spins;
 static struct settings *volatile last; // whatever it may point to stays whole
 
@@ -54,7 +54,7 @@ int (*volatile callback)(int) = callback_function;
 
 NOINLINE void wait_here(int ms)
 {
-	struct pollfd p = { 0, POLLIN, 0 };
+	struct pollfd p = {0, POLLIN, 0};
 
 	if (poll(&p, 1, ms))
 		exit(0);
@@ -79,7 +79,7 @@ NOINLINE void burn(void)
 
 static void *worker(void *arg)
 {
-	const struct timespec pause = { 0, 2000000 };
+	const struct timespec pause = {0, 2000000};
 
 	per_thread = 4444;
 	for (;;) {
