@@ -203,11 +203,12 @@ static struct err *check_keep_old(const struct plan *p, const char *name)
 {
 	if (!has_function(p, name))
 		return NULL; // of another module, or of none
-	if (target_unwinds(p->subject->target))
+	if (subject_unwinds(p->subject))
 		return err_refuse(
 			"keep-old-unsafe", name,
-			"%s cannot go on in its old body: the program may throw C++ "
-			"exceptions, and they are not found through old code",
+			"%s cannot go on in its old body: C++ exceptions or cleanups "
+			"may unwind the program's stacks, and they are not found through "
+			"old code",
 			name);
 	for (uint32_t i = 0; i < p->diff->old_funcs.n; i++) {
 		bool fine;
@@ -235,11 +236,11 @@ static struct err *check_options(const struct plan *p, const struct plan_options
 {
 	for (size_t i = 0; i < opt->n_keep_old; i++)
 		TRY(check_keep_old(p, opt->keep_old[i]));
-	if (opt->at && target_unwinds(p->subject->target))
+	if (opt->at && subject_unwinds(p->subject))
 		return err_with(
 			err_new(ERR_UNSUPPORTED,
-				"--at %s: the program may throw C++ exceptions, which "
-				"cannot pass a gate",
+				"--at %s: C++ exceptions or cleanups may unwind the "
+				"program's stacks, and they cannot pass a gate",
 				opt->at),
 			"at-exceptions", opt->at);
 	return NULL;

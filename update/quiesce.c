@@ -75,10 +75,11 @@ static struct err *quiesce_init(struct quiesce *q, struct plan *const *plans, si
 	q->judge = (struct judge){.u = q->unwinder,
 				  .keep_old = q->opt.keep_old,
 				  .n_keep_old = q->opt.n_keep_old};
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		TRY(judge_add(&q->judge, plans[i]));
+		q->exceptions |= subject_unwinds(plans[i]->subject);
+	}
 	unwinder_set_translate(q->unwinder, real_address, q);
-	q->exceptions = target_unwinds(q->target);
 	TRY(hidden_create(&q->judge, q->process, &q->hidden));
 	return images_add(&q->images, q->unwinder, &q->judge, q->target);
 }

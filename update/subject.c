@@ -22,6 +22,14 @@ void subject_deinit(struct subject *s)
 	module_closep(&s->old);
 }
 
+bool subject_unwinds(const struct subject *s)
+{
+	vec_for_each(sec, &s->old->alloc_sections)
+		if (!strcmp(sec->name, ".gcc_except_table"))
+			return true;
+	return target_unwinds(s->target);
+}
+
 struct err *subject_read(const struct subject *s, vaddr_t addr, void *buf, size_t len)
 {
 	return mem_read(s->process->pid, layout_data(&s->record->layout, addr), buf, len);

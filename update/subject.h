@@ -26,6 +26,9 @@ struct err *subject_open_exe(struct target *t, const char *debug_dir, struct sub
 // The same for a shared library: by its path, its file name or its soname, as ld.so has it in its list.
 struct err *subject_open_library(struct target *t, const char *name,
 				 const char *debug_dir, struct subject *ret) must_check;
+// Whether stacks with frames of the program may be unwound while it runs: C++ exceptions, or C with -fexceptions
+// whose cleanups run when a thread exits or is cancelled.
+bool subject_unwinds(const struct subject *s);
 void subject_deinit(struct subject *s);
 
 static inline bool subject_is_exe(const struct subject *s)

@@ -329,9 +329,9 @@ static const struct code_text table[] = {
 	 "new build."},
 	{"at-exceptions",
 	 "--at cannot be used with a program that may throw C++ exceptions",
-	 "The moment is found by a gate in the place of a return address, and an "
-	 "exception "
-	 "that passes a gate would end the program.",
+	 "The moment is found by a gate in the place of a return address. An exception "
+	 "that passes a gate would end the program, and the cleanups of a C program "
+	 "built with -fexceptions would not run when a thread is cancelled there.",
 	 "Leave out --at: molt then takes the first moment at which no thread is inside "
 	 "changed "
 	 "code."},
@@ -343,7 +343,7 @@ static const struct code_text table[] = {
 	{"keep-old-unsafe", "a function cannot go on in its old body",
 	 "The function named by --keep-old relies on something that will be "
 	 "different: a register that gcc's -fipa-ra knew to be untouched by what it "
-	 "calls, or C++ exceptions that pass through it.",
+	 "calls, or C++ exceptions or cleanups that pass through it.",
 	 "Leave the function out of --keep-old, or build with -fno-ipa-ra."},
 	{"fault", "a fault that was asked for",
 	 "MOLT_FAULT in the environment names a point at which molt fails on "
