@@ -363,9 +363,6 @@ static struct err *clear(struct process *p, struct helper *h, const struct lefto
 		if (e)
 			return e;
 	}
-	// A forked child has the page of its parent; the areas that lead to it are gone by now or never used.
-	if (l->word && l->word != area.addr + PAGE + CH_DECISION)
-		TRY(helper_munmap(h, l->word, PAGE));
 	return area_unmap(h, &area);
 }
 
@@ -388,5 +385,8 @@ struct err *commit_recover(struct process *p, struct helper *h,
 		ret->gate_areas += l->is_gates;
 		ret->kept += l->keep;
 	}
+	// No area leads there any more. A forked child has such a page too.
+	if (!e && !ret->kept)
+		e = decision_unmap(p, h);
 	return err_wrap(e, "cannot clear what an earlier molt left in process %d", p->pid);
 }

@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "arch/x86_64/payload.h"
+#include "process/maps.h"
 #include "util/cleanup.h"
 
 static struct err *map_here(struct decision *d)
@@ -56,6 +58,18 @@ struct err *decision_map(const struct decision *d, struct helper *h, taddr_t *re
 		return closed;
 	err_free(closed);
 	return e;
+}
+
+struct err *decision_unmap(const struct process *p, struct helper *h)
+{
+	static const char name[] = "/memfd:" DECISION_NAME;
+	_cleanup_(maps_deinit) struct maps maps = {0};
+
+	TRY(maps_read(p->pid, &maps));
+	vec_for_each(m, &maps.v)
+		if (m->shared && !strncmp(m->path, name, sizeof(name) - 1))
+			TRY(helper_munmap(h, m->start, m->end - m->start));
+	return NULL;
 }
 
 void decision_free(struct decision *d)

@@ -15,5 +15,7 @@ struct err *decision_create(struct decision **ret) must_check;
 // Into a target: a page of its own, unmapped with helper_munmap.
 struct err *decision_map(const struct decision *d, struct helper *h, taddr_t *ret)
 	must_check;
+// Every page of this kind in a target.
+struct err *decision_unmap(const struct process *p, struct helper *h) must_check;
 void decision_free(struct decision *d);
 void decision_freep(struct decision **d);

@@ -5,9 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "os/proc.h"
 #include "util/cleanup.h"
+
+enum { LEAVING_MS = 50 };
 
 static void result_free(struct update_result *r)
 {
@@ -72,7 +76,7 @@ static bool has_left(const struct job *j)
 	char path[64];
 
 	if (!j->target.process)
-		return false;
+		return !tree_alive(j->ret->pid);
 	if (!process_alive(j->target.process))
 		return true;
 	// Another program that it starts ends all threads but one.
@@ -81,6 +85,33 @@ static bool has_left(const struct job *j)
 	snprintf(path, sizeof(path), "/proc/%d/task/%d", (int)j->ret->pid,
 		 (int)helper_tid(j->helper));
 	return !helper_tid(j->helper) || access(path, F_OK);
+}
+
+static bool any_left(const struct job *const *jobs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (has_left(jobs[i]))
+			return true;
+	return false;
+}
+
+// Whether one of these left, now or within a moment: a process that is about to end loses its memory first, and
+// what molt says of it then may be anything.
+static bool are_leaving(const struct job *const *jobs, size_t n)
+{
+	const struct timespec nap = {.tv_nsec = 1000000};
+
+	for (int i = 0; !any_left(jobs, n); i++) {
+		if (i == LEAVING_MS)
+			return false;
+		nanosleep(&nap, NULL);
+	}
+	return true;
+}
+
+static bool is_leaving(const struct job *j)
+{
+	return are_leaving(&j, 1);
 }
 
 // Takes a member out; what was made for it stays until the end, for others may use its comparison.
@@ -99,16 +130,19 @@ static struct err *let_go(struct family *f, size_t i)
 	return NULL;
 }
 
-bool family_shrank(struct family *f)
+bool family_shrank(struct family *f, const struct err *e)
 {
 	bool any = false;
 
+	if (f->jobs.n < 2 ||
+	    (e && !are_leaving((const struct job *const *)f->jobs.v + 1, f->jobs.n - 1)))
+		return false;
 	for (size_t i = f->jobs.n; i-- > 1;)
 		if (has_left(f->jobs.v[i])) {
-			struct err *e = let_go(f, i);
+			struct err *failed = let_go(f, i);
 
-			any |= !e;
-			err_free(e);
+			any |= !failed;
+			err_free(failed);
 		}
 	return any;
 }
@@ -125,7 +159,7 @@ static struct err *open_one(struct family *f, pid_t pid)
 	if (!e || f->jobs.n == 1)
 		return e;
 	// A child that has come and gone again is no reason to refuse.
-	if (j->target.process ? has_left(j) : !tree_alive(pid)) {
+	if (is_leaving(j)) {
 		err_free(e);
 		return let_go(f, f->jobs.n - 1);
 	}
@@ -171,7 +205,7 @@ struct err *family_prepare(struct family *f)
 		struct job *j = f->jobs.v[i];
 		struct err *e = job_prepare(j);
 
-		if (e && i > 0 && has_left(j)) {
+		if (e && i > 0 && is_leaving(j)) {
 			err_free(e);
 			TRY(let_go(f, i));
 			continue;
@@ -187,7 +221,7 @@ struct err *family_settle(struct family *f)
 {
 	if (!f->opt->tree)
 		return NULL;
-	family_shrank(f);
+	family_shrank(f, NULL);
 	TRY(open_tree(f));
 	if (f->jobs.n > 1 && !f->decision)
 		TRY(decision_create(&f->decision));
@@ -210,6 +244,40 @@ struct err *family_grew(struct family *f, bool *ret)
 	for (size_t i = 0; i < f->jobs.n; i++)
 		known[i] = f->jobs.v[i]->ret->pid;
 	return tree_grew(f->root, known, f->jobs.n, ret);
+}
+
+static bool in_family(const struct family *f, pid_t pid)
+{
+	return job_of(f, pid);
+}
+
+// A child that was forked between the commit and the end of the tidying has what its parent had.
+static struct err *clean_one(pid_t pid)
+{
+	_cleanup_(target_deinit) struct target t = {0};
+	_cleanup_(helper_stopp) struct helper *h = NULL;
+	struct commit_leftover left;
+
+	_cleanup_close_ int lock = os_proc_lock(pid);
+	if (lock < 0)
+		return NULL;
+	TRY(target_open(pid, &t));
+	TRY(helper_start(t.process, 0, &h));
+	TRY(commit_recover(t.process, h, &left));
+	struct err *e = clear_leftovers(&t, h);
+	helper_stop(take_ptr(h));
+	return e;
+}
+
+void family_clean_newcomers(struct family *f)
+{
+	_cleanup_(tree_deinit) struct tree t = {0};
+	struct err *e = f->opt->tree ? tree_read(f->root, &t) : NULL;
+
+	err_free(e);
+	vec_for_each(pid, &t.members)
+		if (!in_family(f, *pid))
+			err_free(clean_one(*pid));
 }
 
 // The whole has the root's figures; the notes are each one's own.

@@ -25,9 +25,13 @@ struct err *family_prepare(struct family *f) must_check;
 struct err *family_settle(struct family *f) must_check;
 // In the stop: whether there are processes that are not in it yet.
 struct err *family_grew(struct family *f, bool *ret) must_check;
-// Whether a member (not the root) ended or started another program: then it is let go of and an attempt may be
-// made without it.
-bool family_shrank(struct family *f);
+// Whether a member (not the root) ended or started another program, which may be why there is this error (or
+// NULL): then it is let go of and an attempt may be made without it.
+bool family_shrank(struct family *f, const struct err *e);
+
+// At the end: children that were forked since the commit are rid of what they have of molt's areas. Best effort:
+// it does no harm there, and the next update clears it.
+void family_clean_newcomers(struct family *f);
 
 // Hands over results and notes, and frees all.
 void family_deinit(struct family *f);

@@ -150,10 +150,9 @@ static bool worth_another(struct family *f, const struct err *e, const struct mo
 		return false;
 	if (has_code(e, "family-grew"))
 		return time_left;
-	if (family_shrank(f))
-		return true; // that cannot go on for ever
-	return e->kind == ERR_ROLLED_BACK && has_code(e, "data-changed") &&
-	       ++*changes < MAX_TRIES;
+	if (e->kind == ERR_ROLLED_BACK && has_code(e, "data-changed"))
+		return ++*changes < MAX_TRIES;
+	return e->kind != ERR_BUSY && family_shrank(f, e); // that cannot go on for ever
 }
 
 static struct err *commit_with_retries(struct family *f)
@@ -187,6 +186,8 @@ static struct err *change_processes(struct family *f)
 			job_tidy(*j);
 	vec_for_each(j, &f->jobs)
 		job_release(*j);
+	if (committed(f))
+		family_clean_newcomers(f);
 	return e;
 }
 
