@@ -55,6 +55,32 @@ static struct err *check_facts(const struct plan *p)
 	return NULL;
 }
 
+// What a constructor did when the process started is done, and its new version does not run.
+static struct err *note_constructors(struct plan *p)
+{
+	const struct module *new = p->new;
+
+	for (size_t i = module_reloc_lower_bound(new, new->init_array);
+	     i < new->relocs.n &&new->relocs.v[i].addr - new->init_array <
+	     new->init_array_size;
+	     i++) {
+		const struct reloc *r = &new->relocs.v[i];
+		uint32_t f = diff_new_func_at(
+			p->diff, r->type == R_X86_64_RELATIVE
+					 ? (vaddr_t)r->addend
+					 : r->sym_addr + (uint64_t)r->addend);
+		const struct func_pair *fp =
+			f == NO_TWIN ? NULL : diff_pair_of_new(p->diff, f);
+
+		if (fp && fp->old != NO_TWIN && fp->verdict != FUNC_SAME)
+			TRY(plan_note(p,
+				      "constructor %s changed: it ran when the process "
+				      "started and does not run again",
+				      p->diff->new_funcs.v[f].name));
+	}
+	return NULL;
+}
+
 static const char *type_code(enum type_verdict v)
 {
 	switch (v) {
@@ -300,6 +326,7 @@ struct err *preflight(struct plan *p, const struct plan_options *opt)
 	TRY(check_kinship(p));
 	TRY(check_options(p, opt));
 	TRY(check_facts(p));
+	TRY(note_constructors(p));
 	TRY(check_types(p, opt));
 	return check_variables(p->diff);
 }

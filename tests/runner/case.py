@@ -13,7 +13,7 @@ VARIANTS = {
 }
 DEFAULT = "O0 O2 clang"
 SETTINGS = ("variants", "cflags", "cflags1", "cflags2", "ldflags", "ldflags1", "ldflags2", "strip",
-            "allow-eintr", "env", "user", "threads")
+            "allow-eintr", "env", "user", "threads", "wrap", "long")
 STEPS = ("before", "after", "ask", "send", "recv", "update", "revert", "plan", "args", "json", "diff",
          "says", "new", "target", "do", "status", "memory", "mappings", "files")
 

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 
-from . import memory, special
+from . import limits, memory, special
 from .case import Failure, Skip
 from .victim import Victim
 
@@ -19,6 +19,7 @@ class Run:
         self.top = os.path.join(top, case.name, variant)
         self.log = []
         self.victim = None
+        self.folders = []  # made by `do:` steps, removed at the end
         self.helpers = []  # processes of `do:` steps, ended with the run
         self.molt_args = []
         self.new = self.target = None
@@ -28,6 +29,8 @@ class Run:
 
     def go(self):
         shutil.rmtree(self.top, ignore_errors=True)
+        if "long" in self.case.set and not self.args.names:
+            raise Skip("takes long: " + self.case.set["long"])
         self.old_prog = self.case.build(self.variant, "v1", os.path.join(self.top, "v1"))
         self.new_prog = self.case.build(self.variant, "v2", os.path.join(self.top, "v2"))
         self.start(self.old_prog)
@@ -45,9 +48,15 @@ class Run:
         user = int(self.case.set["user"]) if "user" in self.case.set else None
         if user and os.getuid():
             raise Skip("needs root")
-        self.victim = Victim([prog], os.path.dirname(prog), env, user)
+        wrap = self.case.set.get("wrap")
+        if wrap and os.getuid():
+            raise Skip("needs root")
+        argv = ["sh", "-c", wrap, prog] if wrap else [prog]
+        self.victim = Victim(argv, os.path.dirname(prog), env, user)
         if self.victim.recv() != "ready":
             raise Failure("the program did not say ready")
+        if wrap:
+            self.victim.pid = limits.wrapped_pid(self.victim.pid, prog)
 
     def close(self):
         for p in self.helpers:
@@ -56,6 +65,8 @@ class Run:
             p.wait()
         if self.victim:
             self.victim.kill()
+            for folder in self.folders:
+                os.rmdir(folder)
             err = os.path.join(os.path.dirname(self.old_prog), "stderr")
             self.log += open(err, errors="replace").read().splitlines()[-20:]
 

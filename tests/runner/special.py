@@ -8,6 +8,7 @@ import struct
 import subprocess
 import time
 
+from . import limits
 from .case import Failure, Skip
 
 
@@ -251,3 +252,4 @@ DO = {
     "hide-new": hide_new,
     "human-update": human_update,
 }
+DO.update(limits.DO)
