@@ -2,6 +2,7 @@
 // molt update and molt plan: the same options, the same report.
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/signals.h"
@@ -10,11 +11,21 @@
 #include "util/cleanup.h"
 #include "util/vec.h"
 
-enum { OPT_WAIT = OPT_VERB, OPT_AT, OPT_KEEP_OLD, OPT_DEBUG, OPT_HOLES, OPT_TREE };
+enum {
+	OPT_WAIT = OPT_VERB,
+	OPT_AT,
+	OPT_KEEP_OLD,
+	OPT_DEBUG,
+	OPT_HOLES,
+	OPT_TREE,
+	OPT_MODULE,
+};
 
 struct arguments {
 	struct molt_update_options opt;
 	VEC(const char *) keep_old;
+	VEC(struct molt_module) modules;
+	VEC(char *) names; // that modules refer to
 	bool json, verbose;
 	int pid;
 	const char *new_path;
@@ -23,6 +34,10 @@ struct arguments {
 static void arguments_deinit(struct arguments *a)
 {
 	vec_free(&a->keep_old);
+	vec_for_each(n, &a->names)
+		free(*n);
+	vec_free(&a->names);
+	vec_free(&a->modules);
 }
 
 static json_t *functions_json(const struct molt_functions *f)
@@ -185,6 +200,27 @@ static bool interrupted(void *arg)
 	return signals_came();
 }
 
+// "OLD=NEW"
+static struct err *parse_module(struct arguments *a, const char *text)
+{
+	const char *eq = strchr(text, '=');
+	struct molt_module m = {.new_path = eq ? eq + 1 : NULL};
+
+	if (!eq || eq == text || !eq[1])
+		return err_new(ERR_USAGE,
+			       "--module takes OLD=NEW, a library of the process and its "
+			       "new file, not '%s'",
+			       text);
+	char *name = strndup(text, (size_t)(eq - text));
+	struct err *e = name ? vec_push(&a->names, name) : err_nomem();
+	if (e) {
+		free(name);
+		return e;
+	}
+	m.old = name;
+	return vec_push(&a->modules, m);
+}
+
 static struct err *parse_option(struct arguments *a, int o)
 {
 	switch (o) {
@@ -205,6 +241,8 @@ static struct err *parse_option(struct arguments *a, int o)
 		return NULL;
 	case OPT_KEEP_OLD:
 		return vec_push(&a->keep_old, optarg);
+	case OPT_MODULE:
+		return parse_module(a, optarg);
 	case OPT_DEBUG:
 		a->opt.debug_dir = optarg;
 		return NULL;
@@ -226,6 +264,8 @@ static int run(const struct verb *verb, struct arguments *a)
 
 	a->opt.keep_old = a->keep_old.v;
 	a->opt.n_keep_old = a->keep_old.n;
+	a->opt.modules = a->modules.v;
+	a->opt.n_modules = a->modules.n;
 	a->opt.progress = say;
 	a->opt.interrupted = interrupted;
 	a->opt.arg = &progress;
@@ -252,6 +292,7 @@ static int run_update(const struct verb *verb, int argc, char **argv)
 		{"wait", required_argument, NULL, OPT_WAIT},
 		{"at", required_argument, NULL, OPT_AT},
 		{"keep-old", required_argument, NULL, OPT_KEEP_OLD},
+		{"module", required_argument, NULL, OPT_MODULE},
 		{"debug", required_argument, NULL, OPT_DEBUG},
 		{"allow-holes", no_argument, NULL, OPT_HOLES},
 		{"tree", no_argument, NULL, OPT_TREE},
@@ -268,12 +309,13 @@ static int run_update(const struct verb *verb, int argc, char **argv)
 		if (e)
 			return cmd_fail(verb, e, a.json);
 	}
-	if (argc - optind != 2)
-		return cmd_usage(verb, "a pid and the new program are needed");
+	if (argc - optind != 2 && (argc - optind != 1 || !a.modules.n))
+		return cmd_usage(verb,
+				 "a pid and the new program are needed (or --module)");
 	struct err *e = parse_pid(argv[optind], &a.pid);
 	if (e)
 		return cmd_fail(verb, e, a.json);
-	a.new_path = argv[optind + 1];
+	a.new_path = argv[optind + 1]; // NULL: modules alone
 	return run(verb, &a);
 }
 
@@ -283,6 +325,9 @@ static int run_update(const struct verb *verb, int argc, char **argv)
 	"      --keep-old FUNC  let active frames of FUNC go on in their old body; may " \
 	"be\n"                                                                           \
 	"                       given more than once\n"                                  \
+	"      --module OLD=NEW update a shared library of the process (by path, file "  \
+	"name or\n"                                                                      \
+	"                       soname) in the same stop; may be given more than once\n" \
 	"      --allow-holes    take new structure members that fill a hole or tail "    \
 	"padding\n"                                                                      \
 	"      --debug DIR      look here first for separate debug files\n"              \
@@ -293,7 +338,7 @@ static int run_update(const struct verb *verb, int argc, char **argv)
 const struct verb verb_update = {
 	.name = "update",
 	.summary = "Moves a running process into a new build of its program",
-	.synopsis = "[OPTION]... PID NEW",
+	.synopsis = "[OPTION]... PID [NEW]",
 	.help = "Everything that can be refused is refused before the process is "
 		"touched; "
 		"what fails\n"
@@ -310,7 +355,7 @@ const struct verb verb_update = {
 const struct verb verb_plan = {
 	.name = "plan",
 	.summary = "Says what update would do and refuse, without stopping the process",
-	.synopsis = "[OPTION]... PID NEW",
+	.synopsis = "[OPTION]... PID [NEW]",
 	.help = "      --wait SECONDS   as for update; has no effect here\n"
 		"      --at FUNC        as for update\n" SHARED_HELP,
 	.run = run_update,

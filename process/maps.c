@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/param.h>
@@ -99,6 +100,25 @@ const struct mapping *maps_at(const struct maps *m, taddr_t addr)
 			hi = mid;
 	}
 	return lo < m->v.n && m->v.v[lo].start <= addr ? &m->v.v[lo] : NULL;
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct mapping *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+struct err *maps_reserve(struct maps *m, taddr_t start, uint64_t size)
+{
+	struct mapping r = {.start = start, .end = start + size, .path = strdup("")};
+	struct err *e = r.path ? vec_push(&m->v, r) : err_nomem();
+
+	if (e)
+		free(r.path);
+	else
+		qsort(m->v.v, m->v.n, sizeof(*m->v.v), by_start);
+	return e;
 }
 
 struct gap {

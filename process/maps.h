@@ -30,6 +30,9 @@ struct err *maps_parse(char *text, struct maps *ret) must_check;
 void maps_deinit(struct maps *m);
 const struct mapping *maps_at(const struct maps *m, taddr_t addr);
 
+// Takes a free range as if it were mapped, so that no hole is found there a second time.
+struct err *maps_reserve(struct maps *m, taddr_t start, uint64_t size) must_check;
+
 // Finds a free, page-aligned range of `size` bytes so that every byte of it is within
 // reach (int32) of every byte of [lo, hi). The one nearest below `lo` is preferred, then
 // above hi; `guard` bytes are kept free on both sides. 0 when there is none. Never below

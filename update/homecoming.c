@@ -86,6 +86,9 @@ taddr_t homecoming_base(const struct plan *p)
 	for (size_t i = r->images.n; i-- > 0;) {
 		const struct record_image *im = &r->images.v[i];
 
+		// The record of a library that ld.so could have mapped there would not be told from another's.
+		if (!subject_is_exe(p->subject) && target_maps_file(p->subject->target, im->base))
+			continue;
 		if (im->base != subject_base(p->subject) && im->span == p->new->span &&
 		    !strcmp(im->build_id, id) && mapped_as_new(p, im->base))
 			return im->base;

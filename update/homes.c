@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "update/plan.h"
+#include "update/initial.h"
 #include "update/pointers.h"
 
 static struct err *set_home(struct plan *p, const struct var *v, taddr_t home)
@@ -96,7 +96,12 @@ static struct err *place_resized(struct plan *p, const struct occupancy *o, uint
 {
 	bool grows, searchable;
 	taddr_t pointer;
+	const char *user = NULL;
 
+	if (!subject_is_exe(p->subject) && !old->local)
+		TRY(resolve_user(p, old->name, &user));
+	if (user)
+		return refuse_resized(old, new, "another module refers to it");
 	if (region_const(old->region) && region_const(new->region)) {
 		p->home_moved[pair] = true;
 		return NULL;

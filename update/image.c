@@ -6,7 +6,7 @@
 
 // The live value of OLD's slot of the same type for the same symbol (TLS offsets and module ids).
 static struct err *from_twin_slot(const struct plan *p, const struct reloc *r,
-				  uint64_t *ret)
+				  unsigned word, uint64_t *ret)
 {
 	vec_for_each(old, &p->subject->old->relocs) {
 		if (old->type != r->type || !old->name != !r->name ||
@@ -15,7 +15,7 @@ static struct err *from_twin_slot(const struct plan *p, const struct reloc *r,
 		if (r->name ? strcmp(old->name, r->name) != 0
 			    : old->sym_addr != r->sym_addr)
 			continue;
-		return subject_read(p->subject, old->addr, ret, sizeof(*ret));
+		return subject_read(p->subject, old->addr + word * 8, ret, sizeof(*ret));
 	}
 	return err_refuse(
 		"tls-changed", r->name,
@@ -45,10 +45,16 @@ static struct err *add_ifunc(struct plan *p, vaddr_t slot, taddr_t resolver,
 
 static struct err *relocate_symbol(struct plan *p, const struct reloc *r)
 {
-	uint64_t value;
-	bool is_ifunc, found;
+	uint64_t value = 0;
+	bool is_ifunc = false, found = false;
 	int64_t addend = r->type == R_X86_64_64 ? r->addend : 0;
 
+	if (r->sym_defined)
+		TRY(resolve_interposed(p, r, &value, &is_ifunc, &found));
+	if (found && is_ifunc)
+		return add_ifunc(p, r->addr, value, addend);
+	if (found)
+		return write_slot(p, r->addr, value + (uint64_t)addend);
 	if (r->sym_defined && r->sym_type == STT_GNU_IFUNC)
 		return add_ifunc(p, r->addr, p->layout.base + r->sym_addr, addend);
 	if (r->sym_defined)
@@ -80,8 +86,14 @@ static struct err *relocate_one(struct plan *p, const struct reloc *r)
 	case R_X86_64_TPOFF64:
 	case R_X86_64_DTPMOD64:
 	case R_X86_64_DTPOFF64:
-		TRY(from_twin_slot(p, r, &value));
+		TRY(from_twin_slot(p, r, 0, &value));
 		return write_slot(p, r->addr, value);
+	case R_X86_64_TLSDESC: // a function of ld.so and its argument
+		for (unsigned word = 0; word < 2; word++) {
+			TRY(from_twin_slot(p, r, word, &value));
+			TRY(write_slot(p, r->addr + word * 8, value));
+		}
+		return NULL;
 	default:
 		return err_refuse("relocation", r->name,
 				  "%s has a relocation of type %u at 0x%lx, "
@@ -120,10 +132,12 @@ static struct err *bind_old_slots(struct plan *p)
 
 		if (!slot_is_lazy(p, r))
 			continue;
-		is_ifunc = false;
+		is_ifunc = found = false;
 		if (r->sym_defined)
+			TRY(resolve_interposed(p, r, &value, &is_ifunc, &found));
+		if (r->sym_defined && !found)
 			value = layout_function(&p->subject->record->layout, r->sym_addr);
-		else
+		else if (!found)
 			TRY(resolve_external(p, r, &value, &is_ifunc, &found));
 		if (is_ifunc) {
 			struct ifunc_slot s = {.resolver = value,

@@ -31,5 +31,12 @@ const char *initial_string(const struct module *m, const struct initial_word *w)
 // An external symbol as OLD's slots or the loaded libraries have it.
 struct err *resolve_external(const struct plan *p, const struct reloc *r, taddr_t *ret,
 			     bool *is_ifunc, bool *found) must_check;
+// For a symbol that NEW defines itself: the definition of another module that comes before it (the program's own
+// malloc, its copy of a variable). *found is false when NEW's own counts.
+struct err *resolve_interposed(const struct plan *p, const struct reloc *r, taddr_t *ret,
+			       bool *is_ifunc, bool *found) must_check;
+// Another module that refers to a symbol of this name, or NULL.
+struct err *resolve_user(const struct plan *p, const char *name, const char **ret)
+	must_check;
 // True when this relocation of OLD is a PLT slot that was never bound.
 bool slot_is_lazy(const struct plan *p, const struct reloc *old);

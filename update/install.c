@@ -207,19 +207,19 @@ static struct err *patch_record_states(struct plan *p, const struct installed *i
 			  "generation record");
 }
 
-static struct err *bring_image(struct plan *p, struct helper *h, struct installed *ret)
+struct err *install_image(struct plan *p, struct helper *h, struct installed *ret)
 {
+	ret->helper = h;
+	if (p->comes_home)
+		return NULL;
 	TRY(err_wrap(map_image(p, h), "mapping the new image"));
 	ret->image = p->layout.base;
 	ret->image_len = p->new->span;
 	return protect_segments(p, h, ret->image);
 }
 
-struct err *install(struct plan *p, struct helper *h, struct installed *ret)
+struct err *install_record(struct plan *p, struct helper *h, struct installed *ret)
 {
-	ret->helper = h;
-	if (!p->comes_home)
-		TRY(bring_image(p, h, ret));
 	TRY(fill_ifuncs(p, h));
 	TRY(err_wrap(map_record(p, h, ret), "mapping the generation record"));
 	return patch_record_states(p, ret);

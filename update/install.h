@@ -13,9 +13,14 @@ struct installed {
 	uint64_t record_len;
 };
 
-// Maps the image, if the plan does not use one of before (filled by molt: the target may not be allowed to open
-// NEW), fills the slots of IFUNCs by calling their resolvers, maps the new record in state "prepared".
-struct err *install(struct plan *p, struct helper *h, struct installed *ret) must_check;
+// Maps the image, if the plan does not use one of before (filled by molt: the target may not be allowed to open NEW).
+struct err *install_image(struct plan *p, struct helper *h, struct installed *ret)
+	must_check;
+
+// When the images of all modules are mapped: fills the slots of IFUNCs by calling their resolvers, maps the new
+// record in state "prepared".
+struct err *install_record(struct plan *p, struct helper *h, struct installed *ret)
+	must_check;
 
 // Gives up: unmaps both. The process must not have been committed.
 struct err *uninstall(struct installed *in) must_check;

@@ -167,7 +167,9 @@ struct err *job_prepare(struct job *j)
 	TRY(commit_recover(pr, j->helper, &leftover));
 	TRY(clear_leftovers(&j->target, j->helper));
 	vec_for_each(u, &j->units)
-		TRY(install((*u)->plan, j->helper, &(*u)->installed));
+		TRY(install_image((*u)->plan, j->helper, &(*u)->installed));
+	vec_for_each(u, &j->units)
+		TRY(install_record((*u)->plan, j->helper, &(*u)->installed));
 	TRY(fault_point("update-installed"));
 	TRY(job_interrupted(j));
 	TRY(prepare_commit(j));
@@ -289,7 +291,7 @@ static struct err *plan_unit(struct job *j, const struct update_module *m)
 		      : subject_open_library(&j->target, m->old, j->opt->debug_dir,
 					     &u->subject));
 	struct err *e =
-		plan_make(&u->subject, m->new_path, &po, forward_progress, j, &u->plan);
+		plan_begin(&u->subject, m->new_path, &po, forward_progress, j, &u->plan);
 	struct err *pushed = u->plan ? vec_push(&j->plans, u->plan) : NULL;
 	if (e)
 		err_free(pushed);
@@ -306,7 +308,8 @@ static struct err *plan_units(struct job *j, const struct update_set *set)
 	const struct plan_options po = plan_options_of(j);
 	if (!j->units.n)
 		return err_new(ERR_USAGE, "there is nothing to update");
-	return preflight_names(j->plans.v, j->plans.n, &po);
+	TRY(preflight_names(j->plans.v, j->plans.n, &po));
+	return plan_link(j->plans.v, j->plans.n, forward_progress, j);
 }
 
 struct err *job_open(struct job *j, pid_t pid, const struct update_set *set)

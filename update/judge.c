@@ -248,19 +248,18 @@ static struct err *judge_frame(struct judge *j, struct judge_unit *u, pid_t tid,
 	return NULL;
 }
 
-// ld.so called by the program itself is binding a PLT slot of the old image right now.
-static bool is_binding(const struct judge *j, const struct frames *f, size_t i)
+// A frame that works with the tables which the update changes, NULL for others: ld.so binds a slot, loads or looks up
+// a module; libgcc carries an exception along return addresses that it read before.
+static const char *runtime_at_work(const struct judge *j, const struct frame *fr)
 {
-	vaddr_t pc;
-	const struct module *m = f->v.v[i].module ? f->v.v[i].module->file : NULL;
+	const struct target *t = j->units.v[0].p->subject->target;
+	const struct loaded_module *m = fr->module;
 
-	const struct judge_unit *u = m ? judge_in_current(j, f->v.v[i].pc, &pc) : NULL;
-	if (i == 0 || !u)
-		return false;
-	const struct loaded_module *callee = f->v.v[i - 1].module;
-	taddr_t r_debug = u->p->subject->target->links.r_debug;
-	return callee && callee->base <= r_debug &&
-	       r_debug - callee->base < callee->file->span;
+	if (!m)
+		return NULL;
+	if (m->base <= t->links.r_debug && t->links.r_debug - m->base < m->file->span)
+		return "ld.so is at work for it";
+	return strstr(m->file->path, "libgcc_s.so") ? "an exception is on its way" : NULL;
 }
 
 // The outermost frame that must return, SIZE_MAX for none; the reason goes into `o`.
@@ -276,6 +275,13 @@ static struct err *judge_frames(struct judge *j, const struct frames *f,
 		vaddr_t pc;
 
 		struct judge_unit *u = judge_in_current(j, fr->pc, &pc);
+		const char *runtime = u ? NULL : runtime_at_work(j, fr);
+		if (runtime) {
+			*outermost = i;
+			snprintf(o->reason, sizeof(o->reason), "thread %d (%s): %s",
+				 o->tid, o->comm, runtime);
+			continue;
+		}
 		if (!u) {
 			if (!in_older_image(j, fr->pc))
 				continue;
@@ -289,14 +295,9 @@ static struct err *judge_frames(struct judge *j, const struct frames *f,
 			continue;
 		}
 		TRY(judge_frame(j, u, o->tid, fr, pc, ret, &wait, &o->unjudged, &reason));
-		if (wait) {
-			*outermost = i;
-		} else if (is_binding(j, f, i)) {
-			*outermost = i - 1; // the call into ld.so must return
-			reason = "ld.so is binding a symbol for it";
-		} else {
+		if (!wait)
 			continue;
-		}
+		*outermost = i;
 		const struct diff *d = u->p->diff;
 		uint32_t func = diff_old_func_at(d, fr->exact ? pc : pc - 1);
 		snprintf(o->reason, sizeof(o->reason), "thread %d (%s) is in %s: %s",

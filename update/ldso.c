@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Tells ld.so (and with it C++ exceptions, dladdr, gdb) where the program is now.
+// Tells ld.so (and with it C++ exceptions, dladdr, gdb) where a module is now.
 //
-// The words of the executable's link_map are found by value, not by glibc's offsets: base, dynamic section,
+// The words of the module's link_map are found by value, not by glibc's offsets: base, dynamic section,
 // program headers, entry, ends, l_info[] by tag, the GNU hash table. docs/design.md, "ld.so bookkeeping".
 #include <link.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 
 #include "process/memory.h"
-#include "update/plan.h"
+#include "update/ldso.h"
 #include "util/cleanup.h"
 
 enum {
@@ -29,6 +29,25 @@ struct ldso {
 	VEC(struct moved_word) words;
 };
 
+vaddr_t module_end(const struct module *m, uint32_t flags)
+{
+	vaddr_t end = 0;
+
+	vec_for_each(seg, &m->segments)
+		if (seg->type == PT_LOAD && (seg->flags & flags) == flags &&
+		    seg->addr + seg->memsz > end)
+			end = seg->addr + seg->memsz;
+	return end;
+}
+
+vaddr_t module_eh_frame_hdr(const struct module *m)
+{
+	vec_for_each(seg, &m->segments)
+		if (seg->type == PT_GNU_EH_FRAME)
+			return seg->addr;
+	return 0;
+}
+
 static struct err *add_word(struct ldso *l, taddr_t old, taddr_t new, const char *what)
 {
 	struct moved_word w = {.old = old, .new = new, .what = what};
@@ -42,25 +61,6 @@ static vaddr_t phdr_vaddr(const struct module *m)
 		if (seg->type == PT_PHDR)
 			return seg->addr;
 	return sizeof(Elf64_Ehdr);
-}
-
-static vaddr_t segment_end(const struct module *m, uint32_t flags)
-{
-	vaddr_t end = 0;
-
-	vec_for_each(seg, &m->segments)
-		if (seg->type == PT_LOAD && (seg->flags & flags) == flags &&
-		    seg->addr + seg->memsz > end)
-			end = seg->addr + seg->memsz;
-	return end;
-}
-
-static vaddr_t eh_frame_hdr(const struct module *m)
-{
-	vec_for_each(seg, &m->segments)
-		if (seg->type == PT_GNU_EH_FRAME)
-			return seg->addr;
-	return 0;
 }
 
 // Entries of the dynamic section: l_info[tag] points to the entry of that tag.
@@ -115,10 +115,13 @@ static struct err *add_known(struct ldso *l)
 	TRY(add_word(l, l->old_base + phdr_vaddr(old), l->new_base + phdr_vaddr(new),
 		     "l_phdr"));
 	TRY(add_word(l, l->old_base + old->entry, l->new_base + new->entry, "l_entry"));
-	TRY(add_word(l, l->old_base + segment_end(old, 0),
-		     l->new_base + segment_end(new, 0), "l_map_end"));
-	TRY(add_word(l, l->old_base + segment_end(old, PF_X),
-		     l->new_base + segment_end(new, PF_X), "l_text_end"));
+	TRY(add_word(l, l->old_base + module_end(old, 0),
+		     l->new_base + module_end(new, 0), "l_map_end"));
+	TRY(add_word(l, l->old_base + module_end(old, PF_X),
+		     l->new_base + module_end(new, PF_X), "l_text_end"));
+	if (old->tls_memsz) // what new threads copy
+		TRY(add_word(l, l->old_base + old->tls_addr, l->new_base + new->tls_addr,
+			     "l_tls_initimage"));
 	if (module_dynamic(old, DT_VERSYM, &ov) != module_dynamic(new, DT_VERSYM, &nv) ||
 	    gnu_hash_read(old, &oh) != gnu_hash_read(new, &nh))
 		return err_refuse(
@@ -128,14 +131,6 @@ static struct err *add_known(struct ldso *l)
 			old->path, new->path);
 	if (module_dynamic(old, DT_VERSYM, &ov) && module_dynamic(new, DT_VERSYM, &nv))
 		TRY(add_word(l, l->old_base + ov, l->new_base + nv, "l_versyms"));
-	if (gnu_hash_read(old, &oh) && gnu_hash_read(new, &nh)) {
-		TRY(add_word(l, l->old_base + oh.bitmask, l->new_base + nh.bitmask,
-			     "gnu hash"));
-		TRY(add_word(l, l->old_base + oh.buckets, l->new_base + nh.buckets,
-			     "gnu hash"));
-		TRY(add_word(l, l->old_base + oh.chain_zero, l->new_base + nh.chain_zero,
-			     "gnu hash"));
-	}
 	return add_dynamic(l);
 }
 
@@ -153,41 +148,76 @@ static struct err *patch_word(struct ldso *l, taddr_t at, uint64_t old, uint64_t
 	return old == new ? NULL : plan_patch(l->p, at, &old, &new, 8, what);
 }
 
-// The hash table's sizes stand as three 32-bit words right before its bitmask pointer.
-static struct err *patch_hash_sizes(struct ldso *l, taddr_t map, const uint8_t *bytes,
-				    size_t at)
+// The hash table: l_gnu_bitmask, l_gnu_buckets, l_gnu_chain_zero stand in a row, and right before them its sizes as
+// three 32-bit words. Only the row is telling: the addresses may be equal. *at: where it begins.
+static struct err *patch_hash(struct ldso *l, taddr_t map, const uint8_t *bytes,
+			      size_t *at)
 {
 	struct gnu_hash oh, nh;
-	uint32_t now[3];
 
+	*at = LINK_MAP_SCAN;
 	if (!gnu_hash_read(l->p->subject->old, &oh) || !gnu_hash_read(l->p->new, &nh))
 		return NULL;
 	const uint32_t was[3] = {oh.nbuckets, oh.maskwords - 1, oh.shift};
 	const uint32_t want[3] = {nh.nbuckets, nh.maskwords - 1, nh.shift};
-	for (size_t back = 12; back <= 16; back += 4) {
-		if (at < back)
+	const taddr_t from[3] = {l->old_base + oh.bitmask, l->old_base + oh.buckets,
+				 l->old_base + oh.chain_zero};
+	const taddr_t to[3] = {l->new_base + nh.bitmask, l->new_base + nh.buckets,
+			       l->new_base + nh.chain_zero};
+	for (size_t i = 16; i + sizeof(from) <= LINK_MAP_SCAN; i += 8)
+		for (size_t back = 12; back <= 16; back += 4) {
+			if (memcmp(bytes + i, from, sizeof(from)) ||
+			    memcmp(bytes + i - back, was, sizeof(was)))
+				continue;
+			*at = i;
+			for (size_t k = 0; k < 3; k++) {
+				if (was[k] != want[k])
+					TRY(plan_patch(l->p, map + i - back + k * 4,
+						       &was[k], &want[k], 4, "gnu hash"));
+				TRY(patch_word(l, map + i + k * 8, from[k], to[k],
+					       "gnu hash"));
+			}
 			return NULL;
-		memcpy(now, bytes + at - back, sizeof(now));
-		if (memcmp(now, was, sizeof(now)))
-			continue;
-		for (size_t i = 0; i < 3; i++)
-			if (was[i] != want[i])
-				TRY(plan_patch(l->p, map + at - back + i * 4, &was[i],
-					       &want[i], 4, "gnu hash"));
-		return NULL;
-	}
+		}
 	return err_with(err_new(ERR_UNSUPPORTED,
 				"the hash table of ld.so's link_map was not found"),
 			"ldso-unknown", "link_map");
+}
+
+// l_phnum and l_ldnum, two 16-bit numbers, stand behind l_phdr and l_entry.
+static struct err *patch_counts(struct ldso *l, taddr_t map, const uint8_t *bytes,
+				size_t phdr_at)
+{
+	const struct module *old = l->p->subject->old, *new = l->p->new;
+	const uint16_t was[2] = {(uint16_t)old->segments.n,
+				 (uint16_t)(old->dynamic_size / sizeof(Elf64_Dyn))};
+	const uint16_t want[2] = {(uint16_t) new->segments.n,
+				  (uint16_t)(new->dynamic_size / sizeof(Elf64_Dyn))};
+	size_t at = phdr_at + 16;
+	uint16_t now[2];
+
+	if (at + sizeof(now) > LINK_MAP_SCAN)
+		return NULL;
+	memcpy(now, bytes + at, sizeof(now));
+	if (now[0] != was[0])
+		return err_with(err_new(ERR_UNSUPPORTED,
+					"the number of program headers was not found in "
+					"ld.so's link_map"),
+				"ldso-unknown", "link_map");
+	for (size_t i = 0; i < 2; i++)
+		if (now[i] == was[i] && was[i] != want[i])
+			TRY(plan_patch(l->p, map + at + i * 2, &was[i], &want[i], 2,
+				       "link_map counts"));
+	return NULL;
 }
 
 static struct err *patch_link_map(struct ldso *l, taddr_t map)
 {
 	uint8_t bytes[LINK_MAP_SCAN];
 	uint64_t first, word;
-	struct gnu_hash oh;
-	taddr_t bitmask =
-		gnu_hash_read(l->p->subject->old, &oh) ? l->old_base + oh.bitmask : 0;
+	size_t hash;
+
+	const taddr_t phdr = l->old_base + phdr_vaddr(l->p->subject->old);
 
 	TRY(mem_read(l->p->subject->process->pid, map, bytes, sizeof(bytes)));
 	memcpy(&first, bytes, sizeof(first));
@@ -197,7 +227,10 @@ static struct err *patch_link_map(struct ldso *l, taddr_t map)
 					"with the load address",
 					map),
 				"ldso-unknown", "link_map");
+	TRY(patch_hash(l, map, bytes, &hash));
 	for (size_t at = 0; at + 8 <= sizeof(bytes); at += 8) {
+		if (at >= hash && at < hash + 24)
+			continue;
 		memcpy(&word, bytes + at, sizeof(word));
 		// The first page's address is the base (l_addr, l_map_start).
 		if (word == l->old_base) {
@@ -210,8 +243,8 @@ static struct err *patch_link_map(struct ldso *l, taddr_t map)
 		if (!w || w->old != word)
 			continue;
 		TRY(patch_word(l, map + at, word, w->new, w->what));
-		if (bitmask && word == bitmask)
-			TRY(patch_hash_sizes(l, map, bytes, at));
+		if (word == phdr)
+			TRY(patch_counts(l, map, bytes, at));
 	}
 	return NULL;
 }
@@ -223,8 +256,8 @@ static struct err *patch_ldso_mapping(struct ldso *l, taddr_t map, const struct 
 	size_t size = m->end - m->start;
 	_cleanup_free_ uint64_t *words = malloc(size);
 	taddr_t phdr = l->old_base + phdr_vaddr(l->p->subject->old);
-	const uint64_t eh[2] = {l->old_base + eh_frame_hdr(l->p->subject->old),
-				l->new_base + eh_frame_hdr(l->p->new)};
+	const uint64_t eh[2] = {l->old_base + module_eh_frame_hdr(l->p->subject->old),
+				l->new_base + module_eh_frame_hdr(l->p->new)};
 
 	if (!words)
 		return err_nomem();
@@ -326,32 +359,36 @@ static const struct mapping *rtld_mapping(const struct subject *s)
 	return best ? maps_at(&s->target->maps, best->dynamic) : NULL;
 }
 
-static struct err *patch_all(struct ldso *l)
+// What ld.so and the kernel's start-up data keep of the executable alone.
+static struct err *patch_exe(struct ldso *l, taddr_t map)
 {
-	struct subject *s = l->p->subject;
-	taddr_t map = s->target->links.v.n ? s->target->links.v.v[0].addr : 0;
+	const struct subject *s = l->p->subject;
 	const struct mapping *rtld = rtld_mapping(s);
 
-	if (!map || !rtld || !rtld->ino)
+	if (!rtld || !rtld->ino)
 		return err_with(
 			err_new(ERR_UNSUPPORTED, "ld.so's list of modules was not found"),
 			"ldso-unknown", "r_debug");
-	TRY(add_known(l));
-	TRY(patch_link_map(l, map));
 	vec_for_each(m, &s->target->maps.v)
 		if (m->ino == rtld->ino && m->dev == rtld->dev && !(m->prot & PROT_EXEC))
 			TRY(patch_ldso_mapping(l, map, m));
-	TRY(patch_auxv(l));
+	return patch_auxv(l);
+}
+
+static struct err *patch_all(struct ldso *l)
+{
+	struct subject *s = l->p->subject;
+	taddr_t map = s->target->links.v.v[s->link].addr;
+
+	TRY(add_known(l));
+	TRY(patch_link_map(l, map));
+	if (subject_is_exe(s))
+		TRY(patch_exe(l, map));
 	return relocate_dynamic(l);
 }
 
 struct err *plan_ldso(struct plan *p)
 {
-	if (!subject_is_exe(p->subject))
-		return err_with(err_new(ERR_UNSUPPORTED,
-					"libraries cannot be updated yet: %s",
-					p->new->path),
-				"ldso-unknown", p->new->path);
 	struct ldso l = {
 		.p = p, .old_base = subject_base(p->subject), .new_base = p->layout.base};
 	struct err *e = patch_all(&l);

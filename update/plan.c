@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "update/homecoming.h"
+#include "update/ldso.h"
 
 enum {
 	HOLE_GUARD =
@@ -49,6 +50,7 @@ void plan_free(struct plan *p)
 		diff_free(p->diff);
 	module_close(p->new);
 	layout_deinit(&p->layout);
+	link_scope_deinit(&p->scope);
 	free(p->image);
 	free(p->live);
 	free(p->home_moved);
@@ -95,7 +97,8 @@ static struct err *choose_base(struct plan *p)
 				  "the program in "
 				  "process %d",
 				  p->new->span, p->subject->process->pid);
-	return NULL;
+	// Another module of the same update may not get it too.
+	return maps_reserve(&p->subject->target->maps, p->layout.base, p->new->span);
 }
 
 static struct err *load_image(struct plan *p)
@@ -139,34 +142,8 @@ static struct err *compare(struct plan *p, const struct plan *like)
 	return diff_programs(p->subject->old, p->new, &(struct diff_options){0}, &p->diff);
 }
 
-static struct err *plan_steps(struct plan *p,
-			      void (*progress)(void *arg, const char *text), void *arg)
-{
-	static const struct {
-		const char *text;
-		struct err *(*run)(struct plan *p);
-	} steps[] = {
-		{"placing variables", homes_place},
-		{"relinking instructions", relink_instructions},
-		{"relocating the new image", image_relocate},
-		{"merging initial data", merge_initial_data},
-		{"preparing ld.so", plan_ldso},
-		{"comparing the image of before", homecoming_patches},
-		{"preparing entry jumps", plan_entries}, // last: executed last
-	};
-
-	TRY(load_image(p));
-	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		if (steps[i].run == homecoming_patches && !p->comes_home)
-			continue;
-		progress(arg, steps[i].text);
-		TRY(steps[i].run(p));
-	}
-	return NULL;
-}
-
 // Forgets what was placed and relinked, all but the comparison and its remarks.
-static void start_again(struct plan *p, size_t notes)
+static void start_again(struct plan *p)
 {
 	layout_deinit(&p->layout);
 	p->layout.base = 0;
@@ -179,36 +156,38 @@ static void start_again(struct plan *p, size_t notes)
 	p->home_moved = p->refers_moved = NULL;
 	p->patches.n = p->ifuncs.n = p->moved.n = p->entries.n = 0;
 	p->merged = p->conflicts = p->jumps = 0;
-	while (p->notes.n > notes)
+	while (p->notes.n > p->notes_begun)
 		free(p->notes.v[--p->notes.n]);
 }
 
-static struct err *plan_all(struct plan *p, const struct plan_options *opt,
-			    void (*progress)(void *arg, const char *text), void *arg)
+// Up to the places of variables.
+static struct err *place(struct plan *p, void (*progress)(void *arg, const char *text),
+			 void *arg)
 {
+	p->notes_begun = p->notes.n;
+	if (!p->layout.base)
+		TRY(choose_base(p));
+	TRY(load_image(p));
+	progress(arg, "placing variables");
+	return homes_place(p);
+}
+
+static struct err *begin(struct plan *p, const struct plan_options *opt,
+			 void (*progress)(void *arg, const char *text), void *arg)
+{
+	TRY(link_scope_read(&p->subject->target->links, p->subject->link, &p->scope));
 	progress(arg, "comparing the programs");
 	TRY(compare(p, opt->like));
 	TRY(preflight(p, opt));
-	size_t notes = p->notes.n;
 	p->layout.base = homecoming_base(p);
 	p->comes_home = p->layout.base;
-	if (p->comes_home) {
-		struct err *e = plan_steps(p, progress, arg);
-
-		if (!e || err_is_shortage(e))
-			return e;
-		progress(arg, e->message);
-		err_free(e);
-		start_again(p, notes);
-	}
-	TRY(choose_base(p));
-	return plan_steps(p, progress, arg);
+	return place(p, progress, arg);
 }
 
-struct err *plan_make(struct subject *s, const char *new_path,
-		      const struct plan_options *opt,
-		      void (*progress)(void *arg, const char *text), void *arg,
-		      struct plan **ret)
+struct err *plan_begin(struct subject *s, const char *new_path,
+		       const struct plan_options *opt,
+		       void (*progress)(void *arg, const char *text), void *arg,
+		       struct plan **ret)
 {
 	struct plan *p = calloc(1, sizeof(*p));
 
@@ -225,6 +204,65 @@ struct err *plan_make(struct subject *s, const char *new_path,
 	if (!e)
 		e = subject_check_file(s, p->new, "new");
 	if (!e)
-		e = plan_all(p, opt, progress, arg);
+		e = begin(p, opt, progress, arg);
 	return e;
+}
+
+static struct err *link_one(struct plan *p, void (*progress)(void *arg, const char *text),
+			    void *arg)
+{
+	static const struct {
+		const char *text;
+		struct err *(*run)(struct plan *p);
+	} steps[] = {
+		{"looking for users", check_exports},
+		{"relinking instructions", relink_instructions},
+		{"relocating the new image", image_relocate},
+		{"merging initial data", merge_initial_data},
+		{"preparing ld.so", plan_ldso},
+		{"comparing the image of before", homecoming_patches},
+		{"preparing entry jumps", plan_entries}, // last: executed last
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		if (steps[i].run == homecoming_patches && !p->comes_home)
+			continue;
+		progress(arg, steps[i].text);
+		TRY(steps[i].run(p));
+	}
+	return NULL;
+}
+
+static struct err *link_all(struct plan *const *plans, size_t n,
+			    void (*progress)(void *arg, const char *text), void *arg)
+{
+	for (size_t i = 0; i < n; i++)
+		TRY(link_one(plans[i], progress, arg));
+	return plan_find_object(plans, n);
+}
+
+static bool any_comes_home(struct plan *const *plans, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (plans[i]->comes_home)
+			return true;
+	return false;
+}
+
+struct err *plan_link(struct plan *const *plans, size_t n,
+		      void (*progress)(void *arg, const char *text), void *arg)
+{
+	for (size_t i = 0; i < n; i++)
+		plans[i]->all = (struct plan_list){.v = plans, .n = n};
+	struct err *e = link_all(plans, n, progress, arg);
+	if (!e || err_is_shortage(e) || !any_comes_home(plans, n))
+		return e;
+	// Perhaps only an image of before does not fit.
+	progress(arg, e->message);
+	err_free(e);
+	for (size_t i = 0; i < n; i++) {
+		start_again(plans[i]);
+		TRY(place(plans[i], progress, arg));
+	}
+	return link_all(plans, n, progress, arg);
 }

@@ -22,8 +22,17 @@ struct moved_var {
 	bool search; // for pointers in memory to it, again inside the stop
 };
 
+struct plan;
+
+struct plan_list { // all plans of one update of one process
+	struct plan *const *v;
+	size_t n;
+};
+
 struct plan {
 	struct subject *subject;
+	struct plan_list all;	 // with this one
+	struct link_scope scope; // where ld.so looks for the symbols that the module needs
 	struct module *new;
 	struct diff *diff;
 	bool borrowed;	      // the diff belongs to another plan
@@ -38,7 +47,7 @@ struct plan {
 	VEC(struct moved_var) moved;
 	VEC(taddr_t) entries; // all by which functions are known, sorted
 	VEC(char *) notes;    // for the user, one line each
-	size_t merged, conflicts, jumps, notes_before_merge;
+	size_t merged, conflicts, jumps, notes_begun, notes_before_merge;
 };
 
 struct plan_options {
@@ -51,18 +60,25 @@ struct plan_options {
 	const struct plan *like;
 };
 
-// Makes the plan, or refuses. `new_path` is opened here. With an error *ret has what there was of it (NULL
-// without memory), for the report; the caller frees it in any case.
-struct err *plan_make(struct subject *s, const char *new_path,
-		      const struct plan_options *opt,
-		      void (*progress)(void *arg, const char *text), void *arg,
-		      struct plan **ret) must_check;
+// Makes the plan up to the places of variables, or refuses. `new_path` is opened here. With an error *ret has what
+// there was of it (NULL without memory), for the report; the caller frees it in any case.
+struct err *plan_begin(struct subject *s, const char *new_path,
+		       const struct plan_options *opt,
+		       void (*progress)(void *arg, const char *text), void *arg,
+		       struct plan **ret) must_check;
+// When the plans of all modules have begun: links the new images against the process and each other. The array
+// stays as long as the plans.
+struct err *plan_link(struct plan *const *plans, size_t n,
+		      void (*progress)(void *arg, const char *text), void *arg)
+	must_check;
 void plan_free(struct plan *p);
 void plan_freep(struct plan **p);
 
-// The steps of plan_make, in order.
+// The steps of both, in order.
 struct err *preflight(struct plan *p, const struct plan_options *opt) must_check;
 struct err *homes_place(struct plan *p) must_check;
+struct err *check_exports(struct plan *p)
+	must_check; // that others need, and NEW has no more
 struct err *relink_instructions(struct plan *p) must_check;
 struct err *image_relocate(struct plan *p) must_check;
 struct err *merge_initial_data(struct plan *p) must_check;

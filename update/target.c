@@ -129,11 +129,11 @@ struct found_record *target_record_of(struct target *t, size_t link)
 	return NULL;
 }
 
-static bool is_image(const struct target *t, taddr_t addr)
+bool target_maps_file(const struct target *t, taddr_t addr)
 {
 	const struct mapping *m = maps_at(&t->maps, addr);
 
-	return m && strstr(m->path, IMAGE_NAME);
+	return m && m->ino && !strstr(m->path, IMAGE_NAME);
 }
 
 // A later dlopen may have got the very addresses of what was unloaded: the mapping tells.
@@ -142,7 +142,7 @@ static bool is_loaded(const struct target *t, const struct record *r)
 	if (!*r->name)
 		return true;
 	vec_for_each(e, &t->links.v)
-		if (e->base == r->layout.base && is_image(t, e->base))
+		if (e->base == r->layout.base && !target_maps_file(t, e->base))
 			return true;
 	return false;
 }

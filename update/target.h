@@ -26,6 +26,9 @@ struct err *target_read_links(struct target *t) must_check;
 // The live record of the module with that index in the list, or NULL.
 struct found_record *target_record_of(struct target *t, size_t link);
 
+// Whether a file (not an image that molt made) is mapped there.
+bool target_maps_file(const struct target *t, taddr_t addr);
+
 // Whether the module is ld.so itself, libc or a part of it: they keep what no update may touch.
 bool target_is_runtime(const struct target *t, size_t link);
 

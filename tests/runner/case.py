@@ -13,9 +13,10 @@ VARIANTS = {
 }
 DEFAULT = "O0 O2 clang"
 SETTINGS = ("variants", "cflags", "cflags1", "cflags2", "ldflags", "ldflags1", "ldflags2", "strip",
-            "allow-eintr", "env", "user", "threads", "wrap", "long")
+            "allow-eintr", "env", "user", "threads", "wrap", "long", "link", "libflags")
 STEPS = ("before", "after", "ask", "send", "recv", "update", "revert", "plan", "args", "json", "diff",
-         "says", "new", "target", "do", "status", "memory", "mappings", "files")
+         "says", "new", "target", "do", "status", "memory", "mappings", "files", "modules", "alone",
+         "alone-back", "plan-alone")
 
 
 class Failure(Exception):
@@ -63,11 +64,17 @@ class Case:
             cc = {"gcc": "g++", "clang": "clang++"}[cc]
         n = side[1]
         words = lambda key: (self.set.get(key, "") + " " + self.set.get(key + n, "")).split()
-        cmd = [cc, *flags, "-g", "-fPIE", "-pie", "-Wno-unused-result", "-I.", *words("cflags"),
-               *sources, "-o", "prog", *words("ldflags")]
-        r = subprocess.run(cmd, cwd=folder, capture_output=True, text=True, timeout=120)
-        if r.returncode:
-            raise NotBuilt(f"{side} does not build: {' '.join(cmd)}: {r.stderr.strip()[-600:]}")
+        common = [cc, *flags, "-g", "-Wno-unused-result", "-I."]
+        libs = [s for s in sources if s.startswith("lib")]
+        linked = self.set.get("link", "").split()
+        for s in sorted(libs, key=lambda s: os.path.splitext(s)[0][3:] in linked, reverse=True):
+            name = os.path.splitext(s)[0]
+            self._compile(side, folder, [*common, "-fPIC", "-shared", f"-Wl,-soname,{name}.so",
+                                         *words("libflags"), s, "-o", name + ".so"])
+        self._compile(side, folder, [*common, "-fPIE", "-pie", *words("cflags"),
+                                     *[s for s in sources if s not in libs], "-o", "prog",
+                                     *[f"./lib{x}.so" for x in linked],
+                                     *(["-Wl,-rpath,$ORIGIN"] if libs else []), *words("ldflags")])
         if self.set.get("strip") == "split":
             for c in (["objcopy", "--only-keep-debug", "prog", "prog.debug"], ["strip", "-s", "prog"],
                       ["objcopy", "--add-gnu-debuglink=prog.debug", "prog"]):
@@ -76,6 +83,11 @@ class Case:
             subprocess.run(["strip", *self.set["strip"].split(), "prog"], cwd=folder, check=True)
         return os.path.join(folder, "prog")
 
+    def _compile(self, side, folder, cmd):
+        r = subprocess.run(cmd, cwd=folder, capture_output=True, text=True, timeout=120)
+        if r.returncode:
+            raise NotBuilt(f"{side} does not build: {' '.join(cmd)}: {r.stderr.strip()[-600:]}")
+
     def _copy_sources(self, side, folder):
         os.makedirs(folder)
         shutil.copy(os.path.join(self.path, "..", "victim.h"), folder)
@@ -83,9 +95,12 @@ class Case:
             shutil.copy(f, folder)
         several = os.path.join(self.path, side)
         if os.path.isdir(several):
-            names = sorted(os.listdir(several))
-            for f in names:
-                shutil.copy(os.path.join(several, f), folder)
+            names = set()
+            for d in (os.path.join(self.path, "both"), several):
+                for f in os.listdir(d) if os.path.isdir(d) else []:
+                    shutil.copy(os.path.join(d, f), folder)
+                    names.add(f)
+            names = sorted(names)
             return [f for f in names if f.endswith((".c", ".cc", ".S"))]
         for ext in (".c", ".cc"):
             if os.path.exists(several + ext):

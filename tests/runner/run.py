@@ -22,6 +22,7 @@ class Run:
         self.folders = []  # made by `do:` steps, removed at the end
         self.helpers = []  # processes of `do:` steps, ended with the run
         self.molt_args = []
+        self.modules = []  # libraries that go along
         self.new = self.target = None
         self.prefix = []  # before the command, as setpriv
         self.out, self.report = "", {}
@@ -38,7 +39,7 @@ class Run:
             if self.args.control and kind not in ("before", "after", "ask", "update", "send", "recv") and \
                     value not in ("signal SIGUSR1", "exited 7"):
                 continue
-            getattr(self, "step_" + kind)(value)
+            getattr(self, "step_" + kind.replace("-", "_"))(value)
         if not self.victim.done:
             self.healthy()
             self.victim.quit()
@@ -152,17 +153,35 @@ class Run:
     def step_revert(self, value):
         self.update("update", value, self.old_prog)
 
+    def step_modules(self, value):
+        self.modules = value.split()
+
+    def step_alone(self, value):
+        self.update("update", value, None, self.new_prog)
+
+    def step_plan_alone(self, value):
+        self.update("plan", value, None, self.new_prog)
+
+    def step_alone_back(self, value):
+        self.update("update", value, None, self.old_prog)
+
+    def module_args(self, prog):
+        folder = os.path.dirname(prog)
+        return [w for m in self.modules for w in ("--module", f"lib{m}.so={folder}/lib{m}.so")]
+
     def without_molt(self, value):
         if value == "ok" and self.args.control == "restart":
             self.victim.kill()
             self.start(self.new_prog)
 
-    def update(self, verb, want, new):
+    def update(self, verb, want, new, beside=None):
+        """`beside`: the program beside which the new libraries lie; `new` None: they alone."""
         v = self.victim
         pid = str(self.target if self.target is not None else v.pid)
         args = self.molt_args if verb == "update" else []
         before = None if v.done else v.picture()
-        code = self.molt(verb, pid, new, "--json", *args, tool=special.tool(self))
+        files = [*([new] if new else []), *self.module_args(beside or new)]
+        code = self.molt(verb, pid, *files, "--json", *args, tool=special.tool(self))
         self.check_verdict(verb, want, code)
         if v.done or before is None:
             return

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "shape.h"
+
+int shape_calls;
+static const char *unit = "mm";
+
+static __attribute__((noinline)) int square(int x)
+{
+	return x * x + 1;
+}
+
+int shape_area(int side)
+{
+	shape_calls++;
+	return square(side);
+}
+
+const char *shape_unit(void)
+{
+	return unit;
+}
+
+shape_func shape_get(void)
+{
+	return shape_area;
+}
