@@ -264,6 +264,8 @@ static struct err *search_rtld(struct tables *t, struct target *target)
 {
 	struct link_entry *rtld = rtld_entry(target);
 	size_t libraries = 0;
+	bool ifunc, found;
+	taddr_t ignored;
 
 	for (size_t i = 0; i < t->n; i++)
 		libraries += !subject_is_exe(t->plans[i]->subject);
@@ -274,7 +276,9 @@ static struct err *search_rtld(struct tables *t, struct target *target)
 	if (!rtld || !rtld->file)
 		return err_with(err_new(ERR_UNSUPPORTED, "ld.so was not found"),
 				"ldso-unknown", "r_debug");
-	if (!module_definition(rtld->file, "_dl_find_object", NULL))
+	TRY(link_lookup(&target->links, "_dl_find_object", NULL, true, &ignored, &ifunc,
+			&found)); // libc exports it
+	if (!found)
 		return NULL; // before glibc 2.35: the link_maps are all there is
 	vec_for_each(seg, &rtld->file->segments)
 		if (seg->type == PT_LOAD && (seg->flags & PF_W))

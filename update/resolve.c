@@ -165,6 +165,16 @@ struct err *resolve_user(const struct plan *p, const char *name, const char **re
 	return NULL;
 }
 
+static bool exports(const struct module *m, const struct symbol *sym)
+{
+	vec_for_each(s, &m->dynsyms)
+		if (s->defined && s->bind != STB_LOCAL && s->name &&
+		    s->type == sym->type && !strcmp(s->name, sym->name) &&
+		    (!sym->version || (s->version && !strcmp(s->version, sym->version))))
+			return true;
+	return false;
+}
+
 struct err *check_exports(struct plan *p)
 {
 	const char *user;
@@ -173,7 +183,7 @@ struct err *check_exports(struct plan *p)
 		return NULL;
 	vec_for_each(sym, &p->subject->old->dynsyms) {
 		if (!sym->name || !sym->defined || sym->bind == STB_LOCAL ||
-		    module_definition(p->new, sym->name, sym->version))
+		    exports(p->new, sym))
 			continue;
 		TRY(resolve_user(p, sym->name, &user));
 		if (user)

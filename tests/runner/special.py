@@ -224,6 +224,11 @@ def human_update(run):
         raise Failure(f"the last line is \"{last}\"")
 
 
+def update_libc(run):
+    code = run.molt("update", str(run.victim.pid), "--module", "libc.so.6=" + run.new_prog, "--json")
+    run.check_verdict("update", "refused runtime-module", code)
+
+
 def exe_is(run, which):
     want = {"new": run.new_prog, "old": run.old_prog}[which]
     got = os.readlink(f"/proc/{run.victim.pid}/exe")
@@ -247,6 +252,7 @@ DO = {
     "signal": send_signal,
     "stop": stop_victim,
     "continue": continue_victim,
+    "update-libc": update_libc,
     "exe-is": exe_is,
     "exited": exited,
     "hide-new": hide_new,

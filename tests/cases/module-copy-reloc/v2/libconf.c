@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+int conf_limit = 20;
+int conf_level = 3;
+int *const lib_level_pointer = &conf_level;
+
+int lib_limit(void)
+{
+	return conf_limit;
+}
+
+int lib_level(void)
+{
+	return conf_level < 0 ? 0 : conf_level;
+}
+
+int *lib_level_address(void)
+{
+	return &conf_level;
+}

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+int two_a(void)
+{
+	return 7;
+}
