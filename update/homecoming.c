@@ -87,7 +87,8 @@ taddr_t homecoming_base(const struct plan *p)
 		const struct record_image *im = &r->images.v[i];
 
 		// The record of a library that ld.so could have mapped there would not be told from another's.
-		if (!subject_is_exe(p->subject) && target_maps_file(p->subject->target, im->base))
+		if (!subject_is_exe(p->subject) &&
+		    target_maps_file(p->subject->target, im->base))
 			continue;
 		if (im->base != subject_base(p->subject) && im->span == p->new->span &&
 		    !strcmp(im->build_id, id) && mapped_as_new(p, im->base))

@@ -69,8 +69,7 @@ struct err *plan_begin(struct subject *s, const char *new_path,
 // When the plans of all modules have begun: links the new images against the process and each other. The array
 // stays as long as the plans.
 struct err *plan_link(struct plan *const *plans, size_t n,
-		      void (*progress)(void *arg, const char *text), void *arg)
-	must_check;
+		      void (*progress)(void *arg, const char *text), void *arg) must_check;
 void plan_free(struct plan *p);
 void plan_freep(struct plan **p);
 
