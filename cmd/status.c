@@ -30,16 +30,52 @@ static json_t *image_json(const struct record_image *image)
 			 (json_int_t)image->time);
 }
 
+// What is going on in the process, for people and for --json; NULL: nothing.
+static const char *stage(const struct status *s)
+{
+	if (!s->tool)
+		return s->under_way == UNDER_WAY_NOTHING ? NULL : "left-over";
+	switch (s->under_way) {
+	case UNDER_WAY_NOTHING:
+		return "planning";
+	case UNDER_WAY_WAITING:
+		return "waiting";
+	case UNDER_WAY_PREPARED:
+		break;
+	}
+	return "in-progress";
+}
+
+static json_t *update_json(const struct status *s)
+{
+	const char *what = stage(s);
+
+	return what ? json_pack("{s:s, s:i}", "stage", what, "tool", (int)s->tool)
+		    : json_null();
+}
+
+static void print_update(const struct status *s)
+{
+	if (!s->tool && s->under_way != UNDER_WAY_NOTHING)
+		printf("  an update was cut off; the next one clears what it left\n");
+	else if (s->tool)
+		printf("  molt %d works on it: %s\n", (int)s->tool,
+		       s->under_way == UNDER_WAY_NOTHING ? "planning"
+		       : s->under_way == UNDER_WAY_WAITING
+			       ? "waiting until no thread is in a changed function"
+			       : "changing it");
+}
+
 static json_t *status_json(const struct status *s)
 {
 	json_t *images = json_array();
 
 	vec_for_each(image, &s->record.images)
 		json_array_append_new(images, image_json(image));
-	return json_pack("{s:i, s:s, s:i, s:s, s:s, s:o}", "pid", (int)s->pid, "comm",
-			 s->comm, "generation", (int)s->record.generation, "path",
+	return json_pack("{s:i, s:s, s:i, s:s, s:s, s:o, s:o}", "pid", (int)s->pid,
+			 "comm", s->comm, "generation", (int)s->record.generation, "path",
 			 running_image(s)->path, "build_id", running_image(s)->build_id,
-			 "images", images);
+			 "images", images, "update", update_json(s));
 }
 
 static json_t *begin_json(const struct verb *verb)
@@ -112,6 +148,7 @@ static int show_one(const struct verb *verb, int pid, bool json)
 		printf("  %u  %-19s  %.16s  %s\n", image->generation, when,
 		       *image->build_id ? image->build_id : "-", image->path);
 	}
+	print_update(&s);
 	if (s.updated)
 		show_debugging(pid);
 	return DONE;
@@ -135,8 +172,10 @@ static int show_all(const struct verb *verb, bool json)
 		char when[32];
 
 		format_time(running_image(s)->time, when, sizeof(when));
-		printf("%7d  %-15s  %10u  %-19s  %s\n", (int)s->pid, s->comm,
-		       s->record.generation, when, running_image(s)->path);
+		printf("%7d  %-15s  %10u  %-19s  %s%s%s\n", (int)s->pid, s->comm,
+		       s->record.generation, s->updated ? when : "-",
+		       running_image(s)->path, stage(s) ? ", update: " : "",
+		       stage(s) ? stage(s) : "");
 	}
 	if (list.unreadable)
 		fprintf(stderr, "molt: %zu processes could not be looked at\n",
@@ -173,7 +212,8 @@ const struct verb verb_status = {
 	.name = "status",
 	.summary = "Lists updated processes and the programs they run",
 	.synopsis = "[--json] [PID]",
-	.help = "Without PID it lists all processes that were updated. With PID it shows "
+	.help = "Without PID it lists all processes that were or are being updated. With "
+		"PID it shows "
 		"each\n"
 		"generation of that process: when it began, its build-id and its "
 		"file,\nand how to debug and profile it.\n\n"

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
@@ -208,6 +210,38 @@ int os_proc_lock(pid_t pid)
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return -errno;
 	return take_fd(&fd);
+}
+
+int os_proc_locker(pid_t pid, pid_t *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[32];
+	struct stat st;
+	size_t len;
+
+	*ret = 0;
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	_cleanup_close_ int fd = open("/proc/locks", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || stat(path, &st) < 0)
+		return -errno;
+	int r = read_all(fd, &text, &len);
+	if (r < 0)
+		return r;
+	// "1: FLOCK  ADVISORY  WRITE 1234 00:15:5678 0 EOF"; waiting ones have "->" behind the number.
+	for (char *line = text; line && *line; line = strchr(line, '\n')) {
+		unsigned maj, min;
+		unsigned long ino;
+		int holder;
+
+		line += *line == '\n';
+		if (sscanf(line, "%*u: FLOCK ADVISORY WRITE %d %x:%x:%lu", &holder, &maj,
+			   &min, &ino) == 4 &&
+		    makedev(maj, min) == st.st_dev && ino == st.st_ino) {
+			*ret = (pid_t)holder;
+			break;
+		}
+	}
+	return 0;
 }
 
 int os_read_u64(const char *path, uint64_t *ret)

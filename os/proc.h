@@ -42,5 +42,7 @@ int os_proc_tasks(pid_t pid, pid_t **tids, size_t *n);
 // Locks the process against other tools: flock(2) on /proc/PID, gone with the descriptor. The descriptor, or
 // -EWOULDBLOCK when another has it.
 int os_proc_lock(pid_t pid);
+// The pid of the process that holds such a lock, 0 when none does.
+int os_proc_locker(pid_t pid, pid_t *ret);
 // A number from a file such as /proc/sys/vm/mmap_min_addr.
 int os_read_u64(const char *path, uint64_t *ret);

@@ -203,6 +203,11 @@ struct err *commit_move_thread(struct commit *c, pid_t tid,
 	return vec_push(&c->moves, (struct thread_move){.tid = tid, .regs = *new_regs});
 }
 
+void commit_show_waiting(struct commit *c, bool waiting)
+{
+	__atomic_store_n(&c->head->waiting, waiting, __ATOMIC_RELAXED);
+}
+
 void commit_times(const struct commit *c, struct commit_times *ret)
 {
 	*ret = c->times;

@@ -90,6 +90,8 @@ struct err *commit_execute(struct commit *c) must_check;
 // The same for several with one decision: all or none, whatever ends the tool. Every log is verified and all
 // threads of all stand at their gates before the decision; a process that dies on the way has no part in it.
 struct err *commit_execute_all(struct commit *const *c, size_t n) must_check;
+// For `molt status`: says in the process that the tool waits, and that it does no longer.
+void commit_show_waiting(struct commit *c, bool waiting);
 void commit_times(const struct commit *c, struct commit_times *ret);
 
 // Whether the process goes on with the new bytes, whatever error a call returned.

@@ -178,6 +178,12 @@ static struct err *pause_for(struct moment *m, const struct job *why, int *pause
 	return NULL;
 }
 
+static void show_waiting(const struct moment *m, bool waiting)
+{
+	for (size_t i = 0; i < m->n; i++)
+		commit_show_waiting(m->jobs[i]->commit, waiting);
+}
+
 static bool still_waits(const struct moment *m)
 {
 	for (size_t i = 0; i < m->n; i++)
@@ -219,7 +225,11 @@ struct err *moment_freeze(struct moment *m)
 			return quiesce_failed((why ? why : to_blame(m))->quiesce);
 		for (size_t i = 0; i < m->n; i++)
 			TRY(quiesce_answer(m->jobs[i]->quiesce));
-		if (why)
-			TRY(pause_for(m, why, &pause_ms));
+		if (!why)
+			continue;
+		show_waiting(m, true);
+		struct err *e = pause_for(m, why, &pause_ms);
+		show_waiting(m, false);
+		TRY(e);
 	}
 }

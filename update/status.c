@@ -77,7 +77,11 @@ static struct err *read_record(pid_t pid, struct status *ret)
 	_cleanup_(maps_deinit) struct maps maps = {};
 	_cleanup_(record_list_deinit) struct record_list records = {};
 
+	int rc = os_proc_locker(pid, &ret->tool);
+	if (rc < 0 && !os_proc_is_gone(rc))
+		return err_sys(rc, "cannot see who works on process %d", (int)pid);
 	TRY(maps_read(pid, &maps));
+	TRY(under_way_read(pid, &maps, &ret->under_way));
 	TRY(record_list_read(pid, &maps, &records));
 	struct found_record *exe = record_of_exe(&records);
 	if (!exe)
@@ -124,10 +128,16 @@ static struct err *add_if_updated(pid_t pid, struct status_list *list)
 				    why->kind == ERR_UNSUPPORTED;
 		return NULL;
 	}
-	if (!s.updated)
+	if (!s.updated && !s.tool)
 		return NULL;
 	memcpy(s.comm, status.name, sizeof(s.comm));
-	struct err *e = vec_push(&list->v, s);
+	struct err *e = s.updated ? NULL : make_generation_zero(pid, &s.record);
+	if (e) { // it ended, or its program is another user's
+		err_free(e);
+		status_deinit(&s);
+		return NULL;
+	}
+	e = vec_push(&list->v, s);
 	if (e)
 		status_deinit(&s);
 	return e;

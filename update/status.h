@@ -4,17 +4,21 @@
 
 #include <sys/types.h>
 
+#include "process/under_way.h"
 #include "update/record.h"
 
 struct status {
 	pid_t pid;
 	char comm[16];
+	pid_t tool; // the molt that works on it now, 0: none
+	// What that one is doing; without it: what one that died left, which the next update clears.
+	enum under_way under_way;
 	bool updated; // false: record is made up, with the program it started with as only image
 	struct record record; // images has at least one element; the last one runs
 };
 
 struct status_list {
-	VEC(struct status) v; // updated processes only, ascending by pid
+	VEC(struct status) v; // updated processes and those being updated, ascending by pid
 	size_t unreadable;    // processes that may not be looked at
 };
 

@@ -149,8 +149,8 @@ struct commit_header {
 	uint32_t n_log, n_ranges, n_records;
 	uint64_t log_off, ranges_off, records_off;
 	uint32_t waiters; // threads that wait for `done` or `undone`
-	uint32_t unused0;
-	uint64_t size; // of the whole area, code page included
+	uint32_t waiting; // the tool waits for quiescence; for those who look from outside
+	uint64_t size;	  // of the whole area, code page included
 	int32_t tool_pid, target_pid;
 	uint64_t tool_start; // field 22 of /proc/PID/stat
 	uint64_t word;
