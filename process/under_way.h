@@ -10,4 +10,5 @@ enum under_way {
 	UNDER_WAY_WAITING,  // the tool waits for threads to come out of changed functions
 };
 
-struct err *under_way_read(pid_t pid, const struct maps *maps, enum under_way *ret) must_check;
+struct err *under_way_read(pid_t pid, const struct maps *maps, enum under_way *ret)
+	must_check;
