@@ -38,7 +38,12 @@ struct verb {
 };
 
 // Common options: what getopt_long returns for those without a letter of their own.
-enum { OPT_JSON = 256, OPT_VERB }; // a verb numbers its own from OPT_VERB
+enum {
+	OPT_JSON = 256,
+	OPT_EXE,
+	OPT_UNIT,
+	OPT_VERB
+}; // a verb numbers its own from OPT_VERB
 
 #define COMMON_OPTIONS                              \
 	{"help", no_argument, NULL, 'h'},           \

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cmd/targets.h"
 #include "cmd/verbs.h"
 #include "update/status.h"
 #include "util/cleanup.h"
@@ -183,11 +184,35 @@ static int show_all(const struct verb *verb, bool json)
 	return DONE;
 }
 
+static int show_several(const struct verb *verb, const struct targets *t, bool json)
+{
+	json_t *processes = json_array();
+	int code = DONE;
+
+	vec_for_each(pid, &t->pids) {
+		_cleanup_(status_deinit) struct status s = {};
+		struct err *e = json ? status_read(*pid, &s) : NULL;
+
+		if (!json)
+			code = show_one(verb, *pid, false);
+		else if (!e)
+			json_array_append_new(processes, status_json(&s));
+		err_free(e); // it has ended since
+	}
+	if (!json) {
+		json_decref(processes);
+		return code;
+	}
+	json_t *o = begin_json(verb);
+	json_object_set_new(o, "processes", processes);
+	return cmd_print_json(o, DONE);
+}
+
 static int run_status(const struct verb *verb, int argc, char **argv)
 {
-	static const struct option options[] = {COMMON_OPTIONS, {}};
+	static const struct option options[] = {COMMON_OPTIONS, TARGET_OPTIONS, {}};
+	_cleanup_(targets_deinit) struct targets t = {};
 	bool json = false;
-	int pid;
 
 	for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
 		switch (o) {
@@ -197,27 +222,32 @@ static int run_status(const struct verb *verb, int argc, char **argv)
 			json = true;
 			break;
 		default:
-			return cmd_usage(verb, NULL);
+			if (!targets_option(&t, o, optarg))
+				return cmd_usage(verb, NULL);
 		}
 	}
-	if (optind == argc)
+	bool selected = t.exe || t.unit;
+	if (optind == argc && !selected)
 		return show_all(verb, json);
-	if (argc - optind > 1)
-		return cmd_usage(verb, "one pid at a time");
-	struct err *e = parse_pid(argv[optind], &pid);
-	return e ? cmd_fail(verb, e, json) : show_one(verb, pid, json);
+	if (argc - optind != !selected)
+		return cmd_usage(verb, "one pid at a time, or --exe or --unit");
+	struct err *e = targets_find(&t, argv[optind], false);
+	if (e)
+		return cmd_fail(verb, e, json);
+	return targets_one(&t) ? show_one(verb, t.pids.v[0], json)
+			       : show_several(verb, &t, json);
 }
 
 const struct verb verb_status = {
 	.name = "status",
 	.summary = "Lists updated processes and the programs they run",
-	.synopsis = "[--json] [PID]",
+	.synopsis = "[--json] [PID|--exe PATH|--unit NAME]",
 	.help = "Without PID it lists all processes that were or are being updated. With "
 		"PID it shows "
 		"each\n"
 		"generation of that process: when it began, its build-id and its "
-		"file,\nand how to debug and profile it.\n\n"
-		"      --json  one JSON object\n"
-		"  -h, --help  this text\n",
+		"file,\nand how to debug and profile it.\n\n" TARGET_HELP
+		"      --json           one JSON object\n"
+		"  -h, --help           this text\n",
 	.run = run_status,
 };

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/report.h"
 #include "cmd/signals.h"
+#include "cmd/targets.h"
 #include "cmd/verbs.h"
 #include "include/molt.h"
 #include "util/cleanup.h"
@@ -27,9 +29,18 @@ struct arguments {
 	VEC(struct molt_module) modules;
 	VEC(char *) names; // that modules refer to
 	bool json, verbose;
-	int pid;
+	struct targets targets;
 	const char *new_path;
 };
+
+typedef VEC(struct molt_report *) report_list;
+
+static void reports_deinit(report_list *l)
+{
+	vec_for_each(r, l)
+		molt_report_free(*r);
+	vec_free(l);
+}
 
 static void arguments_deinit(struct arguments *a)
 {
@@ -38,155 +49,7 @@ static void arguments_deinit(struct arguments *a)
 		free(*n);
 	vec_free(&a->names);
 	vec_free(&a->modules);
-}
-
-static json_t *functions_json(const struct molt_functions *f)
-{
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "same", (json_int_t)f->same,
-			 "imm_only", (json_int_t)f->imm_only, "ref_only",
-			 (json_int_t)f->ref_only, "code", (json_int_t)f->code, "added",
-			 (json_int_t)f->added, "removed", (json_int_t)f->removed);
-}
-
-static json_t *string_or_null(const char *s)
-{
-	return s ? json_string(s) : json_null();
-}
-
-static json_t *report_json(const struct molt_report *r, json_t *o)
-{
-	json_t *notes = json_array();
-
-	for (size_t i = 0; i < r->n_notes; i++)
-		json_array_append_new(notes, json_string(r->notes[i]));
-	json_object_set_new(o, "verdict", json_string(verdict_of((int)r->verdict)));
-	json_object_set_new(o, "code", string_or_null(r->code));
-	json_object_set_new(o, "reason", string_or_null(r->reason));
-	json_object_set_new(o, "object", string_or_null(r->object));
-	json_object_set_new(o, "pid", json_integer(r->pid));
-	json_object_set_new(o, "comm", json_string(r->comm));
-	json_object_set_new(o, "generation", json_integer(r->generation));
-	json_object_set_new(o, "old_build_id", json_string(r->old_build_id));
-	json_object_set_new(o, "new_build_id", json_string(r->new_build_id));
-	json_object_set_new(o, "threads", json_integer(r->threads));
-	json_object_set_new(o, "functions", functions_json(&r->functions));
-	json_object_set_new(o, "stop_us", json_real(r->stop_us));
-	json_object_set_new(o, "stop_parts_us",
-			    json_pack("{s:f, s:f, s:f, s:f}", "freeze", r->freeze_us,
-				      "judge", r->judge_us, "commit", r->commit_us,
-				      "thaw", r->thaw_us));
-	json_object_set_new(o, "stop2_us", json_real(r->stop2_us));
-	json_object_set_new(o, "total_ms", json_real(r->total_ms));
-	json_object_set_new(o, "attempts", json_integer(r->attempts));
-	json_object_set_new(o, "notes", notes);
-	return o;
-}
-
-static json_t *processes_json(const struct molt_report *r)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < r->n_processes; i++)
-		json_array_append_new(list, report_json(r->processes[i], json_object()));
-	return list;
-}
-
-static int print_json(const struct verb *verb, const struct arguments *a,
-		      const struct molt_report *r)
-{
-	json_t *o = report_json(r, cmd_json(verb));
-
-	if (a->opt.tree)
-		json_object_set_new(o, "processes", processes_json(r));
-	return cmd_print_json(o, (int)r->verdict);
-}
-
-static size_t changed(const struct molt_functions *f)
-{
-	return f->imm_only + f->ref_only + f->code + f->added + f->removed;
-}
-
-static const char *plural(size_t n)
-{
-	return n == 1 ? "" : "s";
-}
-
-static void print_done(const struct verb *verb, const struct molt_report *r)
-{
-	size_t n = changed(&r->functions);
-
-	if (!strcmp(verb->name, "plan"))
-		printf("can update %d %s: %zu function%s changed (%zu code, %zu "
-		       "reference, %zu "
-		       "immediate, %zu added, %zu removed), %u thread%s\n",
-		       (int)r->pid, r->comm, n, plural(n), r->functions.code,
-		       r->functions.ref_only, r->functions.imm_only, r->functions.added,
-		       r->functions.removed, r->threads, plural(r->threads));
-	else
-		printf("updated %d %s: %zu function%s changed, %u thread%s, stopped %.1f "
-		       "ms\n",
-		       (int)r->pid, r->comm, n, plural(n), r->threads, plural(r->threads),
-		       r->stop_us / 1000);
-}
-
-static int print_failure(const struct molt_report *r)
-{
-	fprintf(stderr, "molt: %s", r->reason ? r->reason : "failed");
-	if (r->code)
-		fprintf(stderr, " [%s]\nmolt: 'molt explain %s' says what to do", r->code,
-			r->code);
-	fputc('\n', stderr);
-	return (int)r->verdict;
-}
-
-static bool has_note(const struct molt_report *r, const char *text)
-{
-	for (size_t i = 0; i < r->n_notes; i++)
-		if (!strcmp(r->notes[i], text))
-			return true;
-	return false;
-}
-
-static bool told_before(const struct molt_report *r, size_t process, const char *text)
-{
-	for (size_t i = 0; i < process; i++)
-		if (has_note(r->processes[i], text))
-			return true;
-	return false;
-}
-
-// What concerns the program is in each process's notes.
-static void print_notes(const struct molt_report *r)
-{
-	for (size_t i = 0; i < r->n_notes; i++)
-		printf("note: %s\n", r->notes[i]);
-	for (size_t p = 0; p < r->n_processes; p++) {
-		const struct molt_report *one = r->processes[p];
-
-		for (size_t i = 0; i < one->n_notes; i++)
-			if (!told_before(r, p, one->notes[i]))
-				printf("note: %s\n", one->notes[i]);
-	}
-}
-
-static int print_report(const struct verb *verb, const struct arguments *a,
-			const struct molt_report *r)
-{
-	if (a->json)
-		return print_json(verb, a, r);
-	print_notes(r);
-	if (r->verdict != MOLT_DONE)
-		return print_failure(r);
-	for (size_t i = 0; i < r->n_processes; i++)
-		print_done(verb, r->processes[i]);
-	if (!a->opt.tree)
-		print_done(verb, r);
-	else
-		printf("%s %zu process%s, %u thread%s\n",
-		       strcmp(verb->name, "plan") ? "updated" : "can update",
-		       r->n_processes, r->n_processes == 1 ? "" : "es", r->threads,
-		       plural(r->threads));
-	return DONE;
+	targets_deinit(&a->targets);
 }
 
 static void say(void *arg, const char *text)
@@ -223,6 +86,8 @@ static struct err *parse_module(struct arguments *a, const char *text)
 
 static struct err *parse_option(struct arguments *a, int o)
 {
+	if (targets_option(&a->targets, o, optarg))
+		return NULL;
 	switch (o) {
 	case 'v':
 		a->verbose = true;
@@ -257,37 +122,86 @@ static struct err *parse_option(struct arguments *a, int o)
 	}
 }
 
-static int run(const struct verb *verb, struct arguments *a)
+static struct molt_report *run_one(const struct verb *verb, struct arguments *a, pid_t pid)
 {
 	struct progress progress;
-	bool plan = !strcmp(verb->name, "plan");
 
+	a->opt.arg = &progress;
+	progress_begin(&progress, a->verbose);
+	struct molt_report *r = !strcmp(verb->name, "plan")
+					? molt_plan(pid, a->new_path, &a->opt)
+					: molt_update(pid, a->new_path, &a->opt);
+	progress_end(&progress);
+	return r;
+}
+
+static bool was_interrupted(const struct molt_report *r)
+{
+	return r->code && !strcmp(r->code, "interrupted");
+}
+
+// Each process has its own verdict; what is wrong with one keeps no other from being updated.
+static int run_all(const struct verb *verb, struct arguments *a)
+{
+	_cleanup_(reports_deinit) report_list reports = {0};
+
+	vec_for_each(pid, &a->targets.pids) {
+		struct molt_report *r = run_one(verb, a, *pid);
+		struct err *e = r ? vec_push(&reports, r) : err_nomem();
+
+		if (e) {
+			molt_report_free(r);
+			return cmd_fail(verb, e, a->json);
+		}
+		if (!a->json)
+			report_print(verb, false, a->opt.tree, r);
+		if (was_interrupted(r))
+			break;
+	}
+	int code = reports_print(verb, a->json, a->opt.tree, reports.v, reports.n);
+	if (reports.n && was_interrupted(reports.v[reports.n - 1]))
+		signals_pass_on();
+	return code;
+}
+
+static int run(const struct verb *verb, struct arguments *a)
+{
 	a->opt.keep_old = a->keep_old.v;
 	a->opt.n_keep_old = a->keep_old.n;
 	a->opt.modules = a->modules.v;
 	a->opt.n_modules = a->modules.n;
 	a->opt.progress = say;
 	a->opt.interrupted = interrupted;
-	a->opt.arg = &progress;
 	if (verb->acts)
 		signals_catch();
-	progress_begin(&progress, a->verbose);
-	struct molt_report *r = plan ? molt_plan(a->pid, a->new_path, &a->opt)
-				     : molt_update(a->pid, a->new_path, &a->opt);
-	progress_end(&progress);
+	if (!targets_one(&a->targets))
+		return run_all(verb, a);
+	struct molt_report *r = run_one(verb, a, a->targets.pids.v[0]);
 	if (!r)
 		return cmd_fail(verb, err_nomem(), a->json);
-	int code = print_report(verb, a, r);
-	if (r->code && !strcmp(r->code, "interrupted"))
+	int code = report_print(verb, a->json, a->opt.tree, r);
+	if (was_interrupted(r))
 		signals_pass_on();
 	molt_report_free(r);
 	return code;
+}
+
+// --exe named a library: NEW is its new file.
+static struct err *take_library(struct arguments *a)
+{
+	const char *slash = strrchr(a->targets.exe, '/');
+	struct molt_module m = {.old = slash ? slash + 1 : a->targets.exe,
+				.new_path = a->new_path};
+
+	a->new_path = NULL;
+	return vec_push(&a->modules, m);
 }
 
 static int run_update(const struct verb *verb, int argc, char **argv)
 {
 	static const struct option options[] = {
 		COMMON_OPTIONS,
+		TARGET_OPTIONS,
 		{"verbose", no_argument, NULL, 'v'},
 		{"wait", required_argument, NULL, OPT_WAIT},
 		{"at", required_argument, NULL, OPT_AT},
@@ -309,17 +223,22 @@ static int run_update(const struct verb *verb, int argc, char **argv)
 		if (e)
 			return cmd_fail(verb, e, a.json);
 	}
-	if (argc - optind != 2 && (argc - optind != 1 || !a.modules.n))
-		return cmd_usage(verb,
-				 "a pid and the new program are needed (or --module)");
-	struct err *e = parse_pid(argv[optind], &a.pid);
+	int used = a.targets.exe || a.targets.unit ? 0 : 1;
+	int n_new = argc - optind - used;
+	if (n_new != 1 && (n_new != 0 || !a.modules.n))
+		return cmd_usage(verb, "a pid (or --exe, --unit) and the new program (or "
+				       "--module) are needed");
+	struct err *e = targets_find(&a.targets, argv[optind], a.opt.tree);
+	a.new_path = argv[optind + used]; // NULL: modules alone
+	if (!e && a.targets.library && a.new_path)
+		e = take_library(&a);
 	if (e)
 		return cmd_fail(verb, e, a.json);
-	a.new_path = argv[optind + 1]; // NULL: modules alone
 	return run(verb, &a);
 }
 
 #define SHARED_HELP                                                                      \
+	TARGET_HELP                                                                      \
 	"      --tree           with all descendants that run the same program: all or " \
 	"none\n"                                                                         \
 	"      --keep-old FUNC  let active frames of FUNC go on in their old body; may " \
@@ -338,7 +257,7 @@ static int run_update(const struct verb *verb, int argc, char **argv)
 const struct verb verb_update = {
 	.name = "update",
 	.summary = "Moves a running process into a new build of its program",
-	.synopsis = "[OPTION]... PID [NEW]",
+	.synopsis = "[OPTION]... PID|--exe PATH|--unit NAME [NEW]",
 	.help = "Everything that can be refused is refused before the process is "
 		"touched; "
 		"what fails\n"
@@ -355,7 +274,7 @@ const struct verb verb_update = {
 const struct verb verb_plan = {
 	.name = "plan",
 	.summary = "Says what update would do and refuse, without stopping the process",
-	.synopsis = "[OPTION]... PID [NEW]",
+	.synopsis = "[OPTION]... PID|--exe PATH|--unit NAME [NEW]",
 	.help = "      --wait SECONDS   as for update; has no effect here\n"
 		"      --at FUNC        as for update\n" SHARED_HELP,
 	.run = run_update,

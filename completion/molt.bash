@@ -26,6 +26,13 @@ _molt()
 	--debug | -o | --output)
 		compopt -o dirnames 2>/dev/null
 		return ;;
+	--exe)
+		compopt -o default 2>/dev/null
+		return ;;
+	--unit)
+		words=$(systemctl list-units --type=service --plain --no-legend 2>/dev/null | cut -d' ' -f1)
+		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+		return ;;
 	--wait | --at | --keep-old)
 		return ;;
 	esac
@@ -53,11 +60,12 @@ _molt()
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }
 
-# True when a word before the cursor is a pid already (and not the number of --wait).
+# True when a word before the cursor says which process already (and is not the number of --wait).
 _molt_has_pid()
 {
 	local i
 	for ((i = 2; i < COMP_CWORD; i++)); do
+		[[ ${COMP_WORDS[i-1]} == --exe || ${COMP_WORDS[i-1]} == --unit ]] && return 0
 		[[ ${COMP_WORDS[i]} =~ ^[0-9]+$ && ${COMP_WORDS[i-1]} != --wait ]] && return 0
 	done
 	return 1

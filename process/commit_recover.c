@@ -377,16 +377,17 @@ struct err *commit_recover(struct process *p, struct helper *h,
 	if (!list.n)
 		return NULL;
 	e = settle_threads(p, h, &list);
+	vec_for_each(l, &list)
+		ret->kept += l->keep;
+	// Before the areas, which tell that there may be such a page. A forked child has it too.
+	if (!e && !ret->kept)
+		e = decision_unmap(p, h);
 	vec_for_each(l, &list) {
 		if (!e)
 			e = clear(p, h, l);
 		ret->commits += !l->is_gates;
 		ret->committed += l->decided;
 		ret->gate_areas += l->is_gates;
-		ret->kept += l->keep;
 	}
-	// No area leads there any more. A forked child has such a page too.
-	if (!e && !ret->kept)
-		e = decision_unmap(p, h);
 	return err_wrap(e, "cannot clear what an earlier molt left in process %d", p->pid);
 }

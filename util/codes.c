@@ -300,6 +300,19 @@ static const struct code_text table[] = {
 	{"close-range", "the kernel has no close_range, or a filter forbids it",
 	 "Without it the helper thread would share the process's descriptors.",
 	 "Linux 5.9 or later is needed; a seccomp filter has to allow close_range."},
+	{"no-process", "no process runs this program",
+	 "--exe looks for processes whose program is this file, also when it was deleted "
+	 "or "
+	 "replaced since they started, and for those that map it as a library.",
+	 "Give the path by which the running processes were started; 'ls -l "
+	 "/proc/PID/exe' shows it."},
+	{"no-systemd", "systemd does not run here",
+	 "--unit asks systemd for the main process of a unit.",
+	 "Give the pid, or select the processes by --exe."},
+	{"unit-not-running", "the unit has no main process",
+	 "systemd knows no main pid for this unit: it is not running, or of a type "
+	 "without one.",
+	 "Start it, or give the pid."},
 	{"family-grew", "processes are forked all the time",
 	 "Whenever all processes of the tree had been stopped there was one more that "
 	 "had not been prepared yet.",
