@@ -26,6 +26,8 @@ class Case:
         self.parts, self.loads, self.server = [], [], None
         self.seen = None  # what a client saw of the fix, as text
 
+    how = ()  # more options for molt update
+
     def opened(self, thing):
         self.parts.append(thing)
         return thing
@@ -125,11 +127,11 @@ def one_run(make, patch, old, new, args):
         case.before()
         case.look(False)
         first_seen, case.seen = case.seen, None
-        tail = ("--wait", str(args.wait))
+        tail = ("--wait", str(args.wait), *case.how)
         code, report, said = (0, {}, "") if args.control else molt("update", case.server.pid, new, *tail)
         outcome = outcome_of(code, report)
         if outcome == "failed":
-            raise Failure(f"molt update: exit {code}: {said[-500:]}")
+            raise Failure(f"molt update: exit {code}: {said[:3000]}")
         if not case.server.alive():
             raise Failure(f"the server is gone: {case.server.fate()}")
         time.sleep(args.on)
