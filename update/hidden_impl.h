@@ -60,7 +60,7 @@ struct err *hidden_find(struct hidden *h, bool stopped, uint64_t limit) must_che
 // The stack of a thread that has ended, by its control block.
 struct err *hidden_add_dead(struct hidden *h, taddr_t tcb) must_check;
 const struct native *hidden_native_at(const struct hidden *h, taddr_t addr);
-// Whether an executable byte stands there and the instruction before it is a call.
+// Whether an executable byte stands there, the instruction before it is a call, and no function starts there.
 bool hidden_after_call(const struct hidden *h, taddr_t pc);
 
 // Whether the program's own code can make such stacks.

@@ -169,7 +169,18 @@ static bool ends_in_call(const uint8_t b[LONGEST_CALL])
 	return false;
 }
 
-bool hidden_after_call(const struct hidden *h, taddr_t pc)
+// Tables of functions hold entries, and the function before one may end in a call. That call does not return.
+static bool is_entry(const struct hidden *h, taddr_t pc)
+{
+	const struct loaded_module *m = unwinder_module_at(h->j->u, pc);
+	const struct symbol *s =
+		m && m->file ? module_symbol_at(m->file, pc - m->base, 1u << STT_FUNC)
+			     : NULL;
+
+	return s && s->addr == pc - m->base;
+}
+
+static bool follows_call(const struct hidden *h, taddr_t pc)
 {
 	uint8_t b[LONGEST_CALL];
 
@@ -186,4 +197,9 @@ bool hidden_after_call(const struct hidden *h, taddr_t pc)
 		return ends_in_call(b);
 	err_free(e);
 	return false;
+}
+
+bool hidden_after_call(const struct hidden *h, taddr_t pc)
+{
+	return follows_call(h, pc) && !is_entry(h, pc);
 }

@@ -75,16 +75,21 @@ class Upstream:
     """
 
     def __init__(self, ttl=1):
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
-        self.port = self.udp.getsockname()[1]
-        self.tcp = socket.socket()
-        self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.tcp.bind(("127.0.0.1", self.port))
-        self.tcp.listen(50)
+        self.udp, self.tcp, self.port = self.sockets()
         self.ttl, self.version, self.asked, self.special = ttl, 0, {}, {}
         for what in (self.serve_udp, self.serve_tcp):
             threading.Thread(target=what, daemon=True).start()
+
+    @staticmethod
+    def sockets():
+        """A UDP and a TCP socket with the same port."""
+        while True:
+            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            udp.bind(("127.0.0.1", 0))
+            try:
+                return udp, socket.create_server(udp.getsockname(), backlog=50), udp.getsockname()[1]
+            except OSError:  # somebody else has that port of TCP
+                udp.close()
 
     def answer(self, data):
         name, at = read_name(data, 12)
