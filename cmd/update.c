@@ -21,6 +21,7 @@ enum {
 	OPT_HOLES,
 	OPT_TREE,
 	OPT_MODULE,
+	OPT_NO_MODULES,
 };
 
 struct arguments {
@@ -106,6 +107,9 @@ static struct err *parse_option(struct arguments *a, int o)
 		return NULL;
 	case OPT_KEEP_OLD:
 		return vec_push(&a->keep_old, optarg);
+	case OPT_NO_MODULES:
+		a->opt.named_only = true;
+		return NULL;
 	case OPT_MODULE:
 		return parse_module(a, optarg);
 	case OPT_DEBUG:
@@ -207,6 +211,7 @@ static int run_update(const struct verb *verb, int argc, char **argv)
 		{"at", required_argument, NULL, OPT_AT},
 		{"keep-old", required_argument, NULL, OPT_KEEP_OLD},
 		{"module", required_argument, NULL, OPT_MODULE},
+		{"no-modules", no_argument, NULL, OPT_NO_MODULES},
 		{"debug", required_argument, NULL, OPT_DEBUG},
 		{"allow-holes", no_argument, NULL, OPT_HOLES},
 		{"tree", no_argument, NULL, OPT_TREE},
@@ -247,6 +252,7 @@ static int run_update(const struct verb *verb, int argc, char **argv)
 	"      --module OLD=NEW update a shared library of the process (by path, file "  \
 	"name or\n"                                                                      \
 	"                       soname) in the same stop; may be given more than once\n" \
+	"      --no-modules     leave libraries that lie beside NEW as they are\n"       \
 	"      --allow-holes    take new structure members that fill a hole or tail "    \
 	"padding\n"                                                                      \
 	"      --debug DIR      look here first for separate debug files\n"              \

@@ -92,6 +92,7 @@ struct molt_update_options {
 	bool allow_holes; // take new structure members that fill a hole or tail padding
 	const struct molt_module *modules; // updated in the same stop
 	size_t n_modules;
+	bool named_only; // libraries that lie beside the new program stay as they are
 	// Update the process and all its descendants that run the same program, in one stop: all or none.
 	// Descendants that run another program are named in a note and left alone. Not with `at`.
 	bool tree;

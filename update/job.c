@@ -32,11 +32,6 @@ struct err *job_interrupted(const struct job *j)
 			"interrupted", NULL);
 }
 
-static void forward_progress(void *arg, const char *text)
-{
-	job_say(arg, text);
-}
-
 static void add_spans(const struct plan *p, struct commit_span *spans, size_t *n)
 {
 	vec_for_each(patch, &p->patches)
@@ -202,13 +197,16 @@ void job_tidy(struct job *j)
 		e = commit_finish(j->commit);
 	bool tidy = !e;
 	if (!e)
-		e = subject_is_exe(job_plan(j)->subject)
-			    ? swap_old_image(job_plan(j), j->helper, &r->stop2_ns)
-			    : NULL;
+		e = swap_old_images(j->plans.v, j->plans.n, j->helper, &r->stop2_ns);
 	if (e) {
-		struct err *noted = plan_note(
-			job_plan(j), "/proc/%d/exe still names the old program: %s",
-			j->target.process->pid, e->message);
+		bool exe = subject_is_exe(job_plan(j)->subject);
+		struct err *noted =
+			exe ? plan_note(job_plan(j),
+					"/proc/%d/exe still names the old program: %s",
+					j->target.process->pid, e->message)
+			    : plan_note(job_plan(j),
+					"the old file of the library stays mapped: %s",
+					e->message);
 		err_free(noted);
 		err_free(e);
 	}
@@ -253,65 +251,6 @@ static void describe(struct job *j)
 	}
 }
 
-static struct err *add_unit(struct job *j, struct unit **ret)
-{
-	struct unit *u = calloc(1, sizeof(*u));
-	struct err *e = u ? vec_push(&j->units, u) : err_nomem();
-
-	if (e)
-		free(u);
-	else
-		*ret = u;
-	return e;
-}
-
-static bool is_exe(const struct update_module *m)
-{
-	return !m->old || !*m->old;
-}
-
-static struct plan_options plan_options_of(const struct job *j)
-{
-	return (struct plan_options){.debug_dir = j->opt->debug_dir,
-				     .allow_holes = j->opt->allow_holes,
-				     .at = j->opt->at,
-				     .keep_old = j->opt->keep_old,
-				     .n_keep_old = j->opt->n_keep_old};
-}
-
-static struct err *plan_unit(struct job *j, const struct update_module *m)
-{
-	struct plan_options po = plan_options_of(j);
-	struct unit *u;
-
-	if (j->like && j->like->plans.n > j->units.n)
-		po.like = j->like->plans.v[j->units.n];
-	TRY(add_unit(j, &u));
-	TRY(is_exe(m) ? subject_open_exe(&j->target, j->opt->debug_dir, &u->subject)
-		      : subject_open_library(&j->target, m->old, j->opt->debug_dir,
-					     &u->subject));
-	struct err *e =
-		plan_begin(&u->subject, m->new_path, &po, forward_progress, j, &u->plan);
-	struct err *pushed = u->plan ? vec_push(&j->plans, u->plan) : NULL;
-	if (e)
-		err_free(pushed);
-	return e ? e : pushed;
-}
-
-// The executable first.
-static struct err *plan_units(struct job *j, const struct update_set *set)
-{
-	for (int exe = 1; exe >= 0; exe--)
-		for (size_t i = 0; i < set->n; i++)
-			if (is_exe(&set->v[i]) == exe)
-				TRY(plan_unit(j, &set->v[i]));
-	const struct plan_options po = plan_options_of(j);
-	if (!j->units.n)
-		return err_new(ERR_USAGE, "there is nothing to update");
-	TRY(preflight_names(j->plans.v, j->plans.n, &po));
-	return plan_link(j->plans.v, j->plans.n, forward_progress, j);
-}
-
 struct err *job_open(struct job *j, pid_t pid, const struct update_set *set)
 {
 	j->ret->pid = pid;
@@ -327,7 +266,7 @@ struct err *job_open(struct job *j, pid_t pid, const struct update_set *set)
 	}
 	struct err *e = target_open(pid, &j->target);
 	if (!e)
-		e = plan_units(j, set);
+		e = job_make_plans(j, set);
 	if (j->units.n)
 		describe(j);
 	return e;

@@ -39,6 +39,8 @@ struct err *job_interrupted(const struct job *j) must_check;
 // Locks and looks at the process and makes the plans; nothing is touched. j->opt, j->ret and j->like are set by the caller,
 // all else is zero. After an error too: job_deinit.
 struct err *job_open(struct job *j, pid_t pid, const struct update_set *set) must_check;
+// Its part that opens the modules and makes the plans.
+struct err *job_make_plans(struct job *j, const struct update_set *set) must_check;
 // For a dry run: what the stacks say now, as notes.
 struct err *job_preview(struct job *j) must_check;
 

@@ -32,7 +32,7 @@ static bool same_path(const char *a, const char *b)
 }
 
 // The module that the user means: by the path in the list, the file that a path leads to, the file name, the soname.
-static struct err *find_entry(struct target *t, const char *name, size_t *ret)
+struct err *target_find_library(struct target *t, const char *name, size_t *ret)
 {
 	struct link_list *l = &t->links;
 	size_t found = 0;
@@ -148,7 +148,7 @@ struct err *subject_open_library(struct target *t, const char *name,
 	*ret = (struct subject){
 		.target = t, .process = t->process, .record = &ret->made_up};
 	TRY(target_read_links(t));
-	TRY(find_entry(t, name, &ret->link));
+	TRY(target_find_library(t, name, &ret->link));
 	if (target_is_runtime(t, ret->link))
 		return err_refuse("runtime-module", name,
 				  "%s is a part of the C runtime, which loads and "

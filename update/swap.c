@@ -28,7 +28,9 @@ struct swap {
 };
 
 struct swapping {
-	struct plan *p;
+	struct plan *p; // of the executable, when its link is to be changed; else NULL
+	struct plan *const *plans;
+	size_t n_plans;
 	struct process *process;
 	struct helper *h;
 	struct maps maps;
@@ -41,7 +43,7 @@ struct swapping {
 };
 
 // Whether the target may set its executable, and whether it locks memory (mlockall: the copy must be locked).
-static struct err *read_status(struct swapping *s)
+static struct err *read_status(struct swapping *s, bool *may_set)
 {
 	char path[64], line[256];
 	unsigned long long effective = 0, locked = 0;
@@ -56,9 +58,23 @@ static struct err *read_status(struct swapping *s)
 	}
 	fclose(f);
 	s->locked = locked > 0;
-	if (effective & (1ull << CAP_CHECKPOINT_RESTORE | 1ull << CAP_SYS_ADMIN))
-		return NULL;
-	return err_new(ERR_PERM, "the process lacks CAP_CHECKPOINT_RESTORE");
+	*may_set = effective & (1ull << CAP_CHECKPOINT_RESTORE | 1ull << CAP_SYS_ADMIN);
+	return NULL;
+}
+
+// Mappings of the old file of a library that was updated.
+static bool is_library(const struct swapping *s, const struct mapping *m)
+{
+	for (size_t i = 0; i < s->n_plans; i++) {
+		const struct subject *sub = s->plans[i]->subject;
+		taddr_t base = subject_base(sub);
+
+		if (!subject_is_exe(sub) && m->start >= base &&
+		    m->start - base < sub->old->span &&
+		    target_maps_file(sub->target, base))
+			return true;
+	}
+	return false;
 }
 
 static struct err *collect(struct swapping *s)
@@ -71,11 +87,13 @@ static struct err *collect(struct swapping *s)
 		return err_sys(errno, "cannot look at %s", link);
 	TRY(maps_read(s->process->pid, &s->maps));
 	vec_for_each(m, &s->maps.v) {
+		bool of_exe = s->p && m->ino == st.st_ino && m->dev == st.st_dev;
+
 		// The kernel may be writing to pages of the old image by itself.
 		if (strstr(m->path, "[io_uring]") || !strncmp(m->path, "/[aio]", 6))
 			return err_new(ERR_UNSUPPORTED,
 				       "the process uses asynchronous I/O");
-		if (m->ino != st.st_ino || m->dev != st.st_dev)
+		if (!of_exe && !(m->ino && is_library(s, m)))
 			continue;
 		if (m->shared)
 			return err_new(ERR_UNSUPPORTED, "it is mapped shared at 0x%lx",
@@ -262,7 +280,7 @@ static struct err *swap_stopped(struct swapping *s, uint64_t *stop_ns)
 		s->process, monotonic_ns() + STOP_TIMEOUT_MS * 1000000ull, &first);
 	if (!e) {
 		e = swap_some(s, true);
-		if (!e)
+		if (!e && s->p)
 			e = set_exe(s);
 		struct err *thawed = process_thaw(s->process, &last);
 		if (e)
@@ -277,17 +295,37 @@ static struct err *swap_stopped(struct swapping *s, uint64_t *stop_ns)
 
 static struct err *swap_all(struct swapping *s, uint64_t *stop_ns)
 {
-	TRY(read_status(s));
-	TRY(collect(s));
-	TRY(map_copies(s));
-	TRY(swap_some(s, false));
-	TRY(prepare_exe(s));
-	return swap_stopped(s, stop_ns);
+	struct err *link = NULL; // why /proc/PID/exe stays
+	bool may_set = false;
+
+	TRY(read_status(s, &may_set));
+	if (s->p && !may_set) {
+		s->p = NULL;
+		link = err_new(ERR_PERM, "the process lacks CAP_CHECKPOINT_RESTORE");
+	}
+	struct err *e = collect(s);
+	if (!e && (s->p || s->swaps.n)) {
+		e = map_copies(s);
+		if (!e)
+			e = swap_some(s, false);
+		if (!e && s->p)
+			e = prepare_exe(s);
+		if (!e)
+			e = swap_stopped(s, stop_ns);
+	}
+	if (link)
+		err_free(e);
+	return link ? link : e;
 }
 
-struct err *swap_old_image(struct plan *p, struct helper *h, uint64_t *stop_ns)
+struct err *swap_old_images(struct plan *const *plans, size_t n, struct helper *h,
+			    uint64_t *stop_ns)
 {
-	struct swapping s = {.p = p, .process = p->subject->process, .h = h};
+	struct swapping s = {.p = subject_is_exe(plans[0]->subject) ? plans[0] : NULL,
+			     .plans = plans,
+			     .n_plans = n,
+			     .process = plans[0]->subject->process,
+			     .h = h};
 	struct err *e = swap_all(&s, stop_ns);
 
 	vec_for_each(sw, &s.swaps)

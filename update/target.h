@@ -26,6 +26,11 @@ struct err *target_read_links(struct target *t) must_check;
 // The live record of the module with that index in the list, or NULL.
 struct found_record *target_record_of(struct target *t, size_t link);
 
+// The module that a user means: by the path in the list, the file that a path leads to, the file name, the soname.
+// ERR_USAGE with code no-such-module when there is none, or more than one.
+struct err *target_find_library(struct target *t, const char *name, size_t *ret)
+	must_check;
+
 // Whether a file (not an image that molt made) is mapped there.
 bool target_maps_file(const struct target *t, taddr_t addr);
 

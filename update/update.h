@@ -27,7 +27,8 @@ struct update_options {
 	size_t n_keep_old;
 	const char *debug_dir;
 	bool allow_holes;
-	bool dry_run; // plan only: nothing is stopped
+	bool named_only; // libraries that lie beside the new program stay as they are
+	bool dry_run;	 // plan only: nothing is stopped
 	bool tree; // the process and its descendants that run the same program: all or none
 	void (*progress)(void *arg, const char *text);
 	bool (*interrupted)(void *arg); // true: give up; may be NULL
