@@ -72,8 +72,8 @@ static bool is_named(const struct discovering *d, size_t link)
 	for (size_t i = 0; i < d->named->n; i++) {
 		size_t named;
 		struct err *e = d->named->v[i].old && *d->named->v[i].old
-					? target_find_library(d->target, d->named->v[i].old,
-							      &named)
+					? target_find_library(d->target,
+							      d->named->v[i].old, &named)
 					: err_new(ERR_USAGE, "the program");
 		bool same = !e && named == link;
 

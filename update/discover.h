@@ -7,7 +7,7 @@
 
 struct discovery {
 	VEC(struct update_module) v; // go in with the program; strings are owned
-	VEC(char *) stale;	     // replaced on the disk, but not beside NEW: they stay old
+	VEC(char *) stale; // replaced on the disk, but not beside NEW: they stay old
 };
 
 // Looks for newer builds of the libraries that the process has loaded, beside the new program: at the same place
