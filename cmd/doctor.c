@@ -34,8 +34,8 @@ static const struct need needs[] = {
 	{"update", PROBE_FIFO, false,
 	 "the critical stop can last milliseconds on a busy machine"},
 	{"update", PROBE_MM_MAP, false, "/proc/PID/exe stays the old program"},
-	{"update", PROBE_SUSPEND_SECCOMP, false,
-	 "processes with a strict seccomp filter are refused"},
+	{"update", PROBE_CAP_ADMIN, false,
+	 "seccomp filters cannot be read: processes that have one are refused"},
 };
 
 static const char *const verbs[] = {"plan", "update"};

@@ -85,3 +85,10 @@ int os_waitid(pid_t tid, int flags, siginfo_t *ret)
 	memset(ret, 0, sizeof(*ret));
 	return waitid(P_PID, (id_t)tid, ret, flags | __WALL) < 0 ? -errno : 0;
 }
+
+int os_ptrace_seccomp(pid_t tid, unsigned index, struct sock_filter *buf)
+{
+	long r = syscall(SYS_ptrace, PTRACE_SECCOMP_GET_FILTER, tid, number(index), buf);
+
+	return r < 0 ? -errno : (int)r;
+}

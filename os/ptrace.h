@@ -8,6 +8,8 @@
 #include <sys/types.h>
 #include <sys/user.h>
 
+#include <linux/filter.h>
+
 #include "os/kernel.h"
 
 int os_ptrace_seize(pid_t tid, unsigned long options);
@@ -21,6 +23,8 @@ int os_ptrace_getregs(pid_t tid, struct user_regs_struct *ret);
 int os_ptrace_setregs(pid_t tid, const struct user_regs_struct *regs);
 int os_ptrace_getsigmask(pid_t tid, uint64_t *ret);
 int os_ptrace_setsigmask(pid_t tid, uint64_t mask);
+// A thread's seccomp filter, 0 the newest: how many instructions; they are written to buf unless that is NULL.
+int os_ptrace_seccomp(pid_t tid, unsigned index, struct sock_filter *buf);
 int os_ptrace_rseq(pid_t tid, struct uapi_rseq_configuration *ret);
 
 // waitid(P_PID) with __WALL; ret->si_pid is 0 when WNOHANG found nothing.

@@ -132,6 +132,10 @@ struct err *helper_syscall(struct helper *h, long nr, const uint64_t args[6], in
 	int fault;
 
 	TRY(to_rest(h));
+	if (seccomp_ask(&h->filters, nr, args, SECCOMP_ALL_ARGS) == SECCOMP_KILLS) {
+		*ret = -EPERM;
+		return NULL;
+	}
 	regs.rip = h->syscall_at;
 	regs.rax = (unsigned long)nr;
 	regs.orig_rax = ~0UL;
@@ -366,6 +370,7 @@ void helper_stop(struct helper *h)
 	end_thread(h);
 	err_free(helper_clear_slack(h));
 	free(h->slack_bytes);
+	seccomp_deinit(&h->filters);
 	free(h);
 }
 

@@ -125,10 +125,19 @@ static struct err *unmap_left_over(struct helper *h)
 struct err *helper_settle(struct helper *h, taddr_t near)
 {
 	TRY(drop_descriptors(h));
-	TRY(make_area(h, near));
-	TRY(fault_point("helper-mapped"));
-	TRY(move_to_area(h));
-	return unmap_left_over(h);
+	struct err *e = make_area(h, near);
+	if (!e)
+		e = fault_point("helper-mapped");
+	if (!e)
+		e = move_to_area(h);
+	// The stub in the slack is there still, and from there it can unmap what it has.
+	if (e && h->tid && h->area && h->slack_bytes && !h->broken) {
+		h->syscall_at = h->slack + bootstrap_syscall_offset;
+		h->process->impl->helper_area = 0;
+		err_free(helper_munmap(h, h->area, HELPER_AREA));
+		h->area = 0;
+	}
+	return e ? e : unmap_left_over(h);
 }
 
 // A thread cannot unmap the code it runs: the end of the stub, put behind a module's text once more, serves for

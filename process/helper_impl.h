@@ -7,6 +7,7 @@
 #include "arch/x86_64/bootstrap.h"
 #include "os/ptrace.h"
 #include "process/helper.h"
+#include "process/seccomp.h"
 
 enum helper_place {
 	HELPER_AT_STOP,	  // a stop at which registers may be set
@@ -19,6 +20,7 @@ struct helper {
 	enum helper_place place;
 	bool broken; // a called function did not come back: it may hold locks
 	struct user_regs_struct regs; // what its registers are based on
+	struct seccomp filters;	      // that it inherited
 	taddr_t syscall_at;	      // `syscall; exit`
 	taddr_t area;		      // code page, table, stack; 0 until it is mapped
 	taddr_t slack;		      // where the bootstrap stub stands, or stood

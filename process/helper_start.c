@@ -265,26 +265,15 @@ static bool suitable(const struct process *p, const struct thread *t)
 	       !in_critical_section(p, t);
 }
 
-// Refuses when any thread has a seccomp filter: the helper would have it too, and gates run in every thread.
-static struct err *check_seccomp(const struct process *p)
+// The helper has the filters of the thread it is made by.
+static struct err *inherit_filters(struct helper *h, const struct thread *t)
 {
 	struct os_status s;
 
-	vec_for_each(t, &p->threads) {
-		int r = os_proc_status(p->pid, t->tid, &s);
-
-		if (r < 0 && !os_proc_is_gone(r))
-			return err_sys(r, "cannot look at thread %d of %d", t->tid,
-				       p->pid);
-		if (r < 0 || !s.seccomp)
-			continue;
-		return err_refuse("seccomp", p->comm,
-				  "thread %d (%s) of process %d runs under a seccomp "
-				  "filter, which may "
-				  "forbid what molt has to do in it",
-				  t->tid, t->comm, p->pid);
-	}
-	return NULL;
+	seccomp_deinit(&h->filters);
+	if (os_proc_status(h->process->pid, t->tid, &s) < 0 || !s.seccomp)
+		return NULL;
+	return seccomp_read(t, &h->filters);
 }
 
 // Threads to try, best first: the first thread (its thread-local storage stays as long as the process) and others
@@ -328,7 +317,9 @@ static struct err *try_thread(struct helper *h, pid_t tid, bool *done)
 		return NULL;
 	}
 	if (suitable(p, t)) {
-		e = inject_stopped(h, t);
+		e = inherit_filters(h, t);
+		if (!e)
+			e = inject_stopped(h, t);
 		*done = !e;
 	}
 	t = process_thread(p, tid);
@@ -356,7 +347,6 @@ static struct err *try_all(struct helper *h, bool *done)
 	pid_t tids[CANDIDATES_MAX];
 
 	TRY(threads_refresh(h->process));
-	TRY(check_seccomp(h->process));
 	size_t n = candidates(h->process, tids);
 	for (size_t i = 0; i < n && !*done; i++)
 		TRY(try_thread_quickly(h, tids[i], done));
@@ -366,9 +356,9 @@ static struct err *try_all(struct helper *h, bool *done)
 struct err *helper_inject(struct helper *h)
 {
 	struct process *p = h->process;
+	struct err *e = seccomp_check(p);
 	uint64_t deadline = monotonic_ns() + SEARCH_NS;
 	bool done = false;
-	struct err *e = NULL;
 
 	while (!e && !done && monotonic_ns() < deadline) {
 		e = try_all(h, &done);

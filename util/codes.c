@@ -71,10 +71,15 @@ static const struct code_text table[] = {
 	 "the host forbids it until it reboots. 'molt doctor' shows what this host "
 	 "allows."},
 	{"seccomp", "the process's system call filter forbids what the update needs",
-	 "The target has a seccomp filter that would kill it for a call molt makes "
-	 "inside of it (clone, mmap, mprotect, futex, rt_sigprocmask, exit).",
-	 "Allow these calls in the filter, or run molt with CAP_SYS_ADMIN, so that "
-	 "the filter can be suspended for molt's own calls."},
+	 "A seccomp filter of the process would not let molt do what it has to do in it. "
+	 "The "
+	 "filters are read and asked before anything is done, so that nothing is killed; "
+	 "the "
+	 "message names the call (clone, mmap, mprotect, memfd_create, futex ...).",
+	 "Allow the call in the filter (systemd: SystemCallFilter). Reading filters "
+	 "needs "
+	 "CAP_SYS_ADMIN. Where memory may not become executable "
+	 "(MemoryDenyWriteExecute), restart the program."},
 	{"interrupted", "a signal told molt to give up",
 	 "It was waiting or preparing when SIGINT, SIGTERM or SIGHUP came; the process "
 	 "goes on as it was and nothing is left in it.",
