@@ -239,9 +239,7 @@ static struct err *decode_part(struct decoding *d, const ZydisDecoder *z,
 	struct body *b = d->b;
 
 	part->first = (uint32_t)b->insns.n;
-	if (!p)
-		b->undecodable = true;
-	for (uint64_t at = 0; p && at < part->size;) {
+	for (uint64_t at = 0; at < part->size;) {
 		struct raw r = {.p = p + at};
 
 		if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(z, &r.ctx, r.p,
@@ -297,6 +295,10 @@ struct err *body_decode(const struct module *m, struct body *b)
 		if (p->size > MAX_BODY)
 			return err_new(ERR_CORRUPT, "function at 0x%lx has %lu bytes",
 				       (unsigned long)p->addr, (unsigned long)p->size);
+		if (!module_bytes(m, p->addr, p->size)) {
+			b->undecodable = true;
+			return NULL;
+		}
 		d.n_starts += p->size;
 	}
 	starts = malloc(d.n_starts ? d.n_starts * sizeof(*starts) : 1);

@@ -75,13 +75,24 @@ static struct err *collect_leas(const struct graph *g, int32_t **v, size_t *n)
 	return err;
 }
 
+// Why nothing can be said of frames of the function, NULL if something can.
+static const char *unprovable(const struct flow *f)
+{
+	if (f->old->unprovable[0])
+		return f->old->unprovable;
+	return f->new->unprovable[0] ? f->new->unprovable : NULL;
+}
+
 // Graphs, liveness and the product walk, once for each function.
 static struct err *prepare(struct flow *f)
 {
-	if (f->product)
+	if (!f->old)
+		TRY(graph_create(f->d->old, &f->old_fn->body, &f->old));
+	if (!f->new)
+		TRY(graph_create(f->d->new, &f->new_fn->body, &f->new));
+	// A graph that is not known may be empty, whatever the body has.
+	if (f->product || unprovable(f))
 		return NULL;
-	TRY(graph_create(f->d->old, &f->old_fn->body, &f->old));
-	TRY(graph_create(f->d->new, &f->new_fn->body, &f->new));
 	TRY(flow_pair_instructions(f));
 	TRY(collect_leas(f->old, &f->old_leas.v, &f->old_leas.n));
 	TRY(collect_leas(f->new, &f->new_leas.v, &f->new_leas.n));
@@ -216,11 +227,6 @@ static struct err *judge_changed(struct flow *f, const struct place *at,
 	char why[sizeof(ret->reason)];
 	bool fine;
 
-	if (f->old->unprovable[0] || f->new->unprovable[0]) {
-		wait_for(ret,
-			 f->old->unprovable[0] ? f->old->unprovable : f->new->unprovable);
-		return NULL;
-	}
 	if (!stack_equal(f, at)) {
 		wait_for(ret, "its frame has another size in the new program");
 		return NULL;
@@ -267,8 +273,13 @@ struct err *flow_judge(struct flow *f, vaddr_t pc, bool exact, cfi_equal_fn cfi_
 			 f->changed_type->name);
 		return NULL;
 	}
-	if (f->pair->verdict != FUNC_SAME)
+	if (f->pair->verdict != FUNC_SAME) {
 		TRY(prepare(f));
+		if (unprovable(f)) {
+			wait_for(ret, unprovable(f));
+			return NULL;
+		}
+	}
 	if (!locate(f, pc, exact, &at, ret))
 		return NULL;
 	if (f->pair->verdict == FUNC_SAME)

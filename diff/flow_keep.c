@@ -84,6 +84,8 @@ static struct err *result_registers(const struct diff *d, uint32_t callee, uint6
 static struct err *find_reliance(struct flow *f, const struct insn **ret)
 {
 	TRY(graph_create(f->d->old, &f->old_fn->body, &f->old));
+	if (f->old->unprovable[0])
+		return NULL;
 	TRY(slot_map_collect(&f->slots, f->old));
 	slot_map_finish(&f->slots);
 	TRY(flow_liveness(f, f->old, true, &f->named_old));
@@ -116,7 +118,9 @@ struct err *frame_keepable(const struct diff *d, uint32_t old_func, bool *ret, c
 
 	TRY(flow_create(d, old_func, &f));
 	TRY(find_reliance(f, &call));
-	*ret = !call;
+	if (f->old->unprovable[0])
+		snprintf(why, size, "%s", f->old->unprovable);
+	*ret = !call && !f->old->unprovable[0];
 	if (!call)
 		return NULL;
 	dwarf_line(d->old, call->addr, &pos);

@@ -5,7 +5,6 @@
 
 #include "diff/side.h"
 #include "util/arena.h"
-#include "util/cleanup.h"
 
 const char *base_name(const char *path)
 {
@@ -18,15 +17,6 @@ static bool is_function(const struct symbol *s)
 {
 	return (s->type == STT_FUNC || s->type == STT_GNU_IFUNC) &&
 	       s->region == REGION_TEXT;
-}
-
-// "parse.cold" and "parse.constprop.0.cold" are pieces that gcc put elsewhere; clang's "parse.cold.1"
-// is a function that is called.
-static size_t cold_parent_length(const char *name)
-{
-	size_t n = strlen(name);
-
-	return n > 5 && !strcmp(name + n - 5, ".cold") ? n - 5 : 0;
 }
 
 // End of the code section (or segment) around addr.
@@ -84,9 +74,6 @@ static struct err *add_symbols(struct side *s, func_list *funcs, bool cold)
 
 		if (!is_function(sym) || !!cold_parent_length(sym->name) != cold)
 			continue;
-		size = sym->size ? sym->size : unsized_length(s, sym);
-		if (!size)
-			continue;
 		if (last && last->addr == sym->addr) {
 			if (better_name(sym, last)) {
 				last->name = sym->name;
@@ -95,6 +82,9 @@ static struct err *add_symbols(struct side *s, func_list *funcs, bool cold)
 			}
 			continue;
 		}
+		size = sym->size ? sym->size : unsized_length(s, sym);
+		if (!size)
+			continue;
 		bool local = sym->bind == STB_LOCAL;
 		TRY(push_func(funcs, (struct func){.name = sym->name,
 						   .file = local ? sym->file : NULL,
@@ -184,85 +174,16 @@ static struct err *add_fdes(struct side *s, func_list *funcs)
 	return NULL;
 }
 
-static struct func *cold_parent(func_list *funcs, const struct func *cold)
-{
-	size_t n = cold_parent_length(cold->name);
-	struct func *best = NULL;
-
-	vec_for_each(f, funcs) {
-		if (strncmp(f->name, cold->name, n) || f->name[n])
-			continue;
-		if (f->local && cold->file && f->file && strcmp(f->file, cold->file))
-			continue;
-		if (best)
-			return NULL; // two of one name in files of one name
-		best = f;
-	}
-	return best;
-}
-
-struct name_slot {
-	const char *name;
-	size_t n;
-	struct func *f;
-};
-
-static int slot_by_name(const void *a, const void *b)
-{
-	const struct name_slot *x = a, *y = b;
-	int c = strncmp(x->name, y->name, x->n < y->n ? x->n : y->n);
-
-	return c ? c : (x->n > y->n) - (x->n < y->n);
-}
-
-// Cold parts of functions whose name is unique are found by search; the others one by one.
 static struct err *add_cold(struct side *s, func_list *funcs)
 {
 	func_list cold = {0};
-	_cleanup_free_ struct name_slot *slots = NULL;
 	struct err *e = add_symbols(s, &cold, true);
-	size_t named = funcs->n;
 
-	slots = calloc(named + 1, sizeof(*slots));
-	if (!e && !slots)
-		e = err_nomem();
-	for (size_t i = 0; slots && i < named; i++)
-		slots[i] = (struct name_slot){funcs->v[i].name, strlen(funcs->v[i].name),
-					      &funcs->v[i]};
-	if (slots)
-		qsort(slots, named, sizeof(*slots), slot_by_name);
-	func_list orphans = {0};
-	for (size_t i = 0; !e && i < cold.n; i++) {
-		struct func *c = &cold.v[i], *parent = NULL;
-		struct name_slot key = {c->name, cold_parent_length(c->name), NULL};
-		struct name_slot *hit =
-			bsearch(&key, slots, named, sizeof(*slots), slot_by_name);
-
-		if (hit && !s->split_cold) {
-			bool twice =
-				(hit > slots && !slot_by_name(hit - 1, &key)) ||
-				(hit + 1 < slots + named && !slot_by_name(hit + 1, &key));
-			parent = twice ? cold_parent(funcs, c) : hit->f;
-		}
-		if (parent) {
-			e = vec_push(&parent->body.parts,
-				     (struct body_part){.addr = c->addr, .size = c->size});
-		} else {
-			e = vec_push(&orphans, *c);
-			if (!e)
-				c->body = (struct body){0};
-		}
-	}
-	vec_for_each(o, &orphans) {
-		if (e)
-			body_deinit(&o->body);
-		else
-			e = vec_push(funcs, *o);
-	}
+	if (!e)
+		e = side_attach_cold(s, funcs, &cold);
 	vec_for_each(c, &cold)
 		body_deinit(&c->body);
 	vec_free(&cold);
-	vec_free(&orphans);
 	if (!e && funcs->n)
 		qsort(funcs->v, funcs->n, sizeof(*funcs->v), func_by_addr);
 	return e;
@@ -312,17 +233,23 @@ static bool is_code(const struct module *m, vaddr_t addr, uint64_t size)
 // Assembly without types or unwind tables lies in the gaps; it refers to data as all code does.
 static struct err *add_gaps(struct side *s, func_list *funcs)
 {
+	vaddr_t done = 0; // sections are sorted; those of a damaged file may overlap
+	size_t first = 0;
+
 	vec_for_each(sec, &s->m->alloc_sections) {
 		vaddr_t at = sec->addr, end = sec->addr + sec->size;
-		size_t i = 0;
 		vaddr_t slot;
 
-		if (!(sec->flags & SHF_EXECINSTR) || sec->type == SHT_NOBITS ||
-		    is_plt_header(s->m, at) || plt_entry_slot(s->m, at, &slot))
+		if (end < at || end <= done || !(sec->flags & SHF_EXECINSTR) ||
+		    sec->type == SHT_NOBITS || is_plt_header(s->m, at) ||
+		    plt_entry_slot(s->m, at, &slot))
 			continue;
-		while (i < s->spans.n && s->spans.v[i].end <= at)
-			i++;
-		for (; at < end; i++) {
+		if (at < done)
+			at = done;
+		done = end;
+		while (first < s->spans.n && s->spans.v[first].end <= at)
+			first++;
+		for (size_t i = first; at < end; i++) {
 			vaddr_t stop = i < s->spans.n && s->spans.v[i].addr < end
 					       ? s->spans.v[i].addr
 					       : end;
@@ -366,6 +293,30 @@ static struct err *list_aliases(struct side *s)
 	return NULL;
 }
 
+// Some assembly has several entries into one piece of code. Where every function reaches to the end of the code,
+// decoding would not end.
+static struct err *check_overlap(const struct side *s)
+{
+	uint64_t code = 1 << 20, sum = 0;
+
+	vec_for_each(p, &s->m->segments) {
+		if (p->type == PT_LOAD && (p->flags & PF_X))
+			code += p->filesz;
+	}
+	vec_for_each(span, &s->spans) {
+		uint64_t size = span->end - span->addr;
+
+		if (module_bytes(s->m, span->addr, size))
+			sum += size;
+		if (sum / 4 > code)
+			return err_with(err_new(ERR_CORRUPT,
+						"%s is corrupt: its functions overlap",
+						s->m->path),
+					"corrupt-elf", s->m->path);
+	}
+	return NULL;
+}
+
 struct err *side_list_functions(struct side *s, func_list *funcs)
 {
 	// A stripped program has names for what it exports only; its bounds come from .eh_frame.
@@ -376,6 +327,7 @@ struct err *side_list_functions(struct side *s, func_list *funcs)
 	TRY(list_spans(s, funcs));
 	TRY(add_gaps(s, funcs));
 	TRY(list_spans(s, funcs));
+	TRY(check_overlap(s));
 	s->funcs = funcs->v;
 	s->n_funcs = funcs->n;
 	return list_aliases(s);

@@ -45,6 +45,11 @@ struct diff_private {
 	uint32_t *pair_of_old_var, *pair_of_new_var;
 };
 
+// Length of the name of the function whose piece a symbol names, 0 for functions.
+size_t cold_parent_length(const char *name);
+// Gives the pieces to their functions; those without one become functions of their own.
+struct err *side_attach_cold(const struct side *s, func_list *funcs, func_list *cold)
+	must_check;
 // Functions without bodies decoded, and the spans of their parts.
 struct err *side_list_functions(struct side *s, func_list *funcs) must_check;
 struct err *side_list_variables(struct side *s, var_list *vars) must_check;

@@ -45,6 +45,27 @@ struct err *types_begin(const struct dwarf_names *old, const struct dwarf_names 
 	return NULL;
 }
 
+bool types_step(struct types *t)
+{
+	// Unnamed types are compared anew wherever they stand, all others once.
+	uint64_t enough = 64 * ((uint64_t)t->old.d->dies.n + t->new.d->dies.n) + (1 << 20);
+
+	if (++t->steps > enough)
+		t->endless = true;
+	return !t->endless;
+}
+
+struct err *types_trouble(const struct types *t)
+{
+	if (t->no_memory)
+		return err_nomem();
+	if (!t->endless)
+		return NULL;
+	return err_with(err_new(ERR_CORRUPT, "the debugging information has types inside "
+					     "each other without end"),
+			"corrupt-elf", NULL);
+}
+
 void types_free(struct types *t)
 {
 	if (!t)
@@ -66,7 +87,7 @@ struct err *types_pair(struct types *t, size_t old_die, size_t new_die,
 	*ret = (struct type_difference){};
 	if (old_die && new_die)
 		*ret = compare_types(t, old_die, new_die, 0);
-	return t->no_memory ? err_nomem() : NULL;
+	return types_trouble(t);
 }
 
 // Copies what outlives the comparison.
@@ -176,8 +197,7 @@ struct err *types_report(struct types *t, struct type_report *ret)
 				TRY(push_change(t, &r, c, &t->new, def));
 		}
 	}
-	if (t->no_memory)
-		return err_nomem();
+	TRY(types_trouble(t));
 	if (r.changes.n)
 		qsort(r.changes.v, r.changes.n, sizeof(*r.changes.v), compare_changes);
 	*ret = r;

@@ -7,7 +7,10 @@
 #include "util/arena.h"
 #include "util/cleanup.h"
 
-enum { MAX_NAME_DEPTH = 16 };
+enum {
+	MAX_NAME_DEPTH = 16,
+	MAX_SAME_NAME = 1 << 14, // definitions; more exist in damaged input only
+};
 
 static uint64_t mix(uint64_t h, uint64_t v)
 {
@@ -199,12 +202,20 @@ uint32_t type_named(const struct type_side *s, const char *name)
 static struct err *add_def(struct type_side *s, const struct type_def *def)
 {
 	uint32_t *slot, at = (uint32_t)s->defs.n, last = NO_TYPE;
+	int same = 0;
 
 	if (s->defs.n * 2 >= s->name_mask)
 		TRY(grow_names(s));
 	slot = name_slot(s, def->name);
 	for (uint32_t i = *slot; i != NO_TYPE; i = s->defs.v[i].same_name) {
 		last = i;
+		if (same++ > MAX_SAME_NAME)
+			return err_with(
+				err_new(ERR_CORRUPT,
+					"the debugging information defines %s more "
+					"than %d times",
+					def->name, MAX_SAME_NAME),
+				"corrupt-elf", NULL);
 		if (s->defs.v[i].shape == def->shape &&
 		    !strcmp(s->defs.v[i].file, def->file)) {
 			s->def_of[def->die] = i;

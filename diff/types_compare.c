@@ -150,7 +150,9 @@ struct type_difference compare_types(struct types *t, uint64_t old, uint64_t new
 	const struct die *a = type_strip(t->old.d, old), *b = type_strip(t->new.d, new);
 	enum kind kind = kind_of(a);
 
-	if (depth > MAX_TYPE_DEPTH || (!a && !b))
+	if (depth > MAX_TYPE_DEPTH)
+		t->endless = true;
+	if (!types_step(t) || (!a && !b))
 		return (struct type_difference){};
 	if (kind != kind_of(b))
 		return compare_scalars(t, old, new, false);

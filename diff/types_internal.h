@@ -42,7 +42,9 @@ struct type_side {
 struct types {
 	struct type_side old, new;
 	void *strings;
+	uint64_t steps; // types compared and members read
 	bool no_memory; // an allocation in the middle of a comparison failed
+	bool endless; // types inside each other without end, or nearly so: nothing is known
 };
 
 // Fills defs and def_of.
@@ -89,6 +91,11 @@ struct err *type_members_read(const struct type_side *s, const struct die *recor
 			      struct types *t, struct type_members *ret) must_check;
 void type_members_deinit(struct type_members *m);
 struct type_member *type_members_find(struct type_members *m, const char *name);
+
+// Counts one; false when damaged debugging information has to be given up.
+bool types_step(struct types *t);
+// What went wrong in the middle of comparisons, NULL if nothing did.
+struct err *types_trouble(const struct types *t) must_check;
 
 // The comparisons. Depth counts nested types, so that damaged debug information ends.
 struct type_difference compare_types(struct types *t, uint64_t old, uint64_t new,

@@ -60,13 +60,15 @@ static struct err *add_members(struct member_walk *w, const struct die *record,
 	const struct dies *d = w->s->d;
 
 	if (depth > MAX_TYPE_DEPTH)
-		return NULL;
+		w->t->endless = true;
 	if (record->tag == DW_TAG_union_type)
 		group = group ? group : ++w->out->groups;
 	for (const struct die *c = dies_child(d, record); c; c = dies_sibling(d, c)) {
 		if ((c->tag != DW_TAG_member && c->tag != DW_TAG_inheritance) ||
 		    (c->flags & (DIE_DECLARATION | DIE_EXTERNAL)))
 			continue;
+		if (!types_step(w->t))
+			return NULL;
 		// The value of a virtual base's location is not a fixed offset.
 		TRY(add_member(w, c, at, group, depth));
 	}

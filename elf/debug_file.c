@@ -158,9 +158,7 @@ static void read_link(struct wanted *w)
 
 static bool complete(const struct image *im)
 {
-	const struct section *info = image_section(im, ".debug_info");
-
-	if (!info || info->type == SHT_NOBITS)
+	if (!image_debug_info(im))
 		return false;
 	vec_for_each(s, &im->sections) {
 		if (s->type == SHT_SYMTAB)

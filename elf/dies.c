@@ -4,11 +4,12 @@
 
 #include <stdlib.h>
 
+#include "elf/image.h"
 #include "util/cleanup.h"
 
 enum { MAX_ORIGIN_DEPTH = 16, DIE_PAGE = 256 };
 
-static struct bytes section_bytes(Elf_Scn *scn)
+static struct bytes uncompressed(Elf_Scn *scn)
 {
 	Elf_Data *data = elf_getdata(scn, NULL);
 
@@ -53,7 +54,7 @@ static void find_sections(Elf *elf, struct die_source *s, struct bytes *types)
 		name = strchr(name, '_') + 1;
 		for (size_t i = 0; i < ARRAY_SIZE(table); i++)
 			if (!strcmp(name, table[i].name))
-				*table[i].to = section_bytes(scn);
+				*table[i].to = uncompressed(scn);
 	}
 	s->str = cut_behind_nul(s->str);
 	s->line_str = cut_behind_nul(s->line_str);
@@ -98,6 +99,9 @@ struct err *dies_read(const struct module *m, struct dies **ret)
 
 	if (!d)
 		return err_nomem();
+	if (module_dwarf_problem(m))
+		return elf_corrupt(m->path, "its debugging information cannot be read: %s",
+				   module_dwarf_problem(m));
 	if (module_dwarf(m)) {
 		struct err *e;
 

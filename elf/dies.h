@@ -79,6 +79,7 @@ struct dies {
 	uint32_t *page; // for each DIE_PAGE bytes of offsets the first entry in or behind
 			// them
 	size_t n_pages;
+	uint64_t file_entries; // of line tables that were read, to end with damaged ones
 };
 
 // Reads them; `ret` is empty when the module has no debug information. Errors: corrupt
@@ -111,7 +112,8 @@ const struct die *dies_origin(const struct dies *d, const struct die *e);
 // Source file of its declaration as the line table has it, NULL if unknown.
 const char *dies_file(const struct dies *d, const struct die *e);
 
-// Calls back for every code range of a unit.
+// Calls back for every code range of a unit. *budget is how many entries of range lists may still be read, for
+// all units together: those of a damaged file may all name one long list.
 typedef struct err *(*unit_range_fn)(void *arg, uint64_t start, uint64_t end);
 struct err *dies_unit_ranges(const struct dies *d, const struct die_unit *u,
-			     unit_range_fn fn, void *arg) must_check;
+			     uint64_t *budget, unit_range_fn fn, void *arg) must_check;

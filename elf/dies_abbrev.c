@@ -88,7 +88,8 @@ struct err *abbrev_table_read(struct bytes section, uint64_t off,
 		a.tag = tag > UINT16_MAX || !tag ? UINT16_MAX : (uint16_t)tag;
 		a.keep = tag_is_kept(tag);
 		TRY(read_specs(&c, unit, ret, &a));
-		if (code > MAX_CODE)
+		// Compilers count from 1, so that there are fewer codes than bytes.
+		if (code > MAX_CODE || code > section.n)
 			return err_new(ERR_CORRUPT, "abbreviation code %#lx is too large",
 				       code);
 		if (code >= ret->codes.n) {

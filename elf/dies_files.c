@@ -7,6 +7,15 @@
 
 enum { MAX_FILES = 1 << 20 };
 
+// Entries of all units together for each byte of .debug_line: units share a table now and then, but where
+// all units of a damaged file share a long one, it ends.
+enum { MAX_SHARING = 8 };
+
+static bool next_entry(struct dies *d, const struct die_unit *u)
+{
+	return ++d->file_entries < MAX_SHARING * (uint64_t)d->sources[u->source].line.n;
+}
+
 struct line_head {
 	struct die_unit shape; // address and offset size of this table, for its forms
 	struct cursor c;
@@ -40,6 +49,8 @@ static struct err *read_entries5(struct dies *d, struct line_head *h, bool files
 	for (uint64_t i = 0; i < n && !h->c.bad; i++) {
 		const char *name = NULL;
 
+		if (!next_entry(d, &h->shape))
+			cursor_fail(&h->c);
 		for (size_t k = 0; k < n_specs && !h->c.bad; k++) {
 			struct attr_value v;
 
@@ -57,11 +68,11 @@ static struct err *read_entries2(struct dies *d, struct line_head *h)
 {
 	struct cursor *c = &h->c;
 
-	while (c->p < c->end && *c->p)
+	while (c->p < c->end && *c->p && next_entry(d, &h->shape))
 		cursor_string(c);
 	cursor_skip(c, 1);
 	TRY(vec_push(&d->files, NULL)); // files count from 1
-	while (c->p < c->end && *c->p) {
+	while (c->p < c->end && *c->p && next_entry(d, &h->shape)) {
 		const char *name = cursor_string(c);
 
 		for (int i = 0; i < 3; i++)
@@ -105,8 +116,19 @@ struct err *unit_files_read(struct dies *d, struct die_unit *u)
 {
 	struct line_head h;
 
+	const struct die_unit *last = d->units.n ? &d->units.v[d->units.n - 1] : NULL;
+
 	u->first_file = (uint32_t)d->files.n;
-	if (!u->has_line || !line_head(d, u, &h))
+	if (!u->has_line)
+		return NULL;
+	// Type units stand beside the unit whose table they use.
+	if (last && last->has_line && last->line_offset == u->line_offset &&
+	    last->source == u->source && last->str_offsets_base == u->str_offsets_base) {
+		u->first_file = last->first_file;
+		u->n_files = last->n_files;
+		return NULL;
+	}
+	if (!line_head(d, u, &h))
 		return NULL;
 	if (h.shape.version == 5) {
 		TRY(read_entries5(d, &h, false));

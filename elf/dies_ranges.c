@@ -5,6 +5,8 @@
 
 #include <dwarf.h>
 
+enum { MAX_EMPTY = 64 }; // ranges in front of the first that is not empty
+
 struct range_reader {
 	const struct dies *d;
 	const struct die_unit *u;
@@ -99,7 +101,7 @@ bool range_list_start(const struct dies *d, const struct die_unit *u, uint64_t o
 	struct range_reader r = range_reader(d, u, off);
 	uint64_t end;
 
-	while (next_range(&r, ret, &end))
+	for (int i = 0; i < MAX_EMPTY && next_range(&r, ret, &end); i++)
 		if (*ret < end)
 			return true;
 	return false;
@@ -119,7 +121,7 @@ uint64_t range_list_offset(const struct dies *d, const struct die_unit *u, uint6
 }
 
 struct err *dies_unit_ranges(const struct dies *d, const struct die_unit *u,
-			     unit_range_fn fn, void *arg)
+			     uint64_t *budget, unit_range_fn fn, void *arg)
 {
 	struct range_reader r;
 	uint64_t start, end;
@@ -127,8 +129,11 @@ struct err *dies_unit_ranges(const struct dies *d, const struct die_unit *u,
 	if (!u->has_ranges)
 		return u->high_pc > u->low_pc ? fn(arg, u->low_pc, u->high_pc) : NULL;
 	r = range_reader(d, u, u->ranges);
-	while (next_range(&r, &start, &end))
+	while (next_range(&r, &start, &end)) {
+		if (!(*budget)--)
+			return err_new(ERR_CORRUPT, "the range lists of units overlap");
 		if (start < end)
 			TRY(fn(arg, start, end));
+	}
 	return NULL;
 }

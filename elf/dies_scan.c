@@ -12,50 +12,79 @@ struct signature {
 
 struct scan {
 	struct dies *d;
-	VEC(struct abbrev_table) tables; // sorted by offset
+	VEC(struct abbrev_table) tables;
+	uint32_t *slots; // open hash of tables by their offset, index + 1
+	size_t n_slots;
 	size_t last_table;
+	uint64_t abbrev_entries; // of all tables
+	uint64_t name_bytes;	 // of all entries
 	VEC(struct signature) signatures;
 	VEC(uint32_t) sig_users; // entries whose `type` is still a signature
 };
 
+// What the names of entries may have together, on average. C++ writes names of kilobytes, but not for all.
+enum { MAX_AVERAGE_NAME = 4096 };
+
+static uint32_t *table_slot(const struct scan *s, uint64_t key)
+{
+	size_t mask = s->n_slots - 1, i = (key * 0x9e3779b97f4a7c15u >> 32) & mask;
+
+	while (s->slots[i] && s->tables.v[s->slots[i] - 1].off != key)
+		i = (i + 1) & mask;
+	return &s->slots[i];
+}
+
+static struct err *grow_slots(struct scan *s)
+{
+	if (s->tables.n * 2 < s->n_slots)
+		return NULL;
+	free(s->slots);
+	s->n_slots = s->n_slots ? s->n_slots * 2 : 64;
+	s->slots = calloc(s->n_slots, sizeof(*s->slots));
+	if (!s->slots)
+		return err_nomem();
+	for (size_t i = 0; i < s->tables.n; i++)
+		*table_slot(s, s->tables.v[i].off) = (uint32_t)i + 1;
+	return NULL;
+}
+
+static struct err *read_table(struct scan *s, const struct die_unit *u, uint64_t off,
+			      uint64_t key)
+{
+	struct bytes section = s->d->sources[u->source].abbrev;
+	struct abbrev_table t = {0};
+	struct err *e = abbrev_table_read(section, off, u, &t);
+
+	// Tables do not overlap, but each may be read for four shapes of units.
+	s->abbrev_entries += t.codes.n + t.specs.n;
+	if (!e && s->abbrev_entries > 4 * (uint64_t)section.n + 64)
+		e = err_new(ERR_CORRUPT, "the abbreviation tables overlap at %#lx", off);
+	t.off = key;
+	if (!e)
+		e = vec_push(&s->tables, t);
+	if (e)
+		abbrev_table_deinit(&t);
+	return e;
+}
+
 static struct err *find_table(struct scan *s, const struct die_unit *u, uint64_t off,
 			      const struct abbrev_table **ret)
 {
-	struct abbrev_table t = {0};
-	size_t lo = 0, hi = s->tables.n;
-	struct err *e;
-
 	// The same bytes mean another table for a unit of another shape or file.
-	off = off * 8 + (u->source == 2) * 4 + (u->offset_size == 8) * 2 +
-	      (u->version < 3);
-	if (s->last_table < s->tables.n && s->tables.v[s->last_table].off == off) {
-		*ret = &s->tables.v[s->last_table];
-		return NULL;
-	}
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
+	uint64_t key = off * 8 + (u->source == 2) * 4 + (u->offset_size == 8) * 2 +
+		       (u->version < 3);
+	uint32_t *slot;
 
-		if (s->tables.v[mid].off < off)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (lo == s->tables.n || s->tables.v[lo].off != off) {
-		e = abbrev_table_read(s->d->sources[u->source].abbrev, off / 8, u, &t);
-		if (!e)
-			e = vec_reserve(&s->tables, 1);
-		if (e) {
-			abbrev_table_deinit(&t);
-			return e;
+	if (s->last_table >= s->tables.n || s->tables.v[s->last_table].off != key) {
+		TRY(grow_slots(s));
+		slot = table_slot(s, key);
+		if (!*slot) {
+			TRY(read_table(s, u, off, key));
+			*slot = (uint32_t)s->tables.n;
 		}
-		t.off = off;
-		memmove(s->tables.v + lo + 1, s->tables.v + lo,
-			(s->tables.n - lo) * sizeof(*s->tables.v));
-		s->tables.v[lo] = t;
-		s->tables.n++;
+		s->last_table = *slot - 1;
 	}
-	s->last_table = lo;
-	*ret = &s->tables.v[lo];
+	*ret = &s->tables.v[s->last_table];
 	return NULL;
 }
 
@@ -74,6 +103,13 @@ static struct err *push_die(struct scan *s, struct draft *t, bool *pushed)
 	*pushed = wanted(&t->e);
 	if (!*pushed)
 		return NULL;
+	if (t->e.name)
+		s->name_bytes += strlen(t->e.name);
+	if (t->e.linkage_name)
+		s->name_bytes += strlen(t->e.linkage_name);
+	if (s->name_bytes / MAX_AVERAGE_NAME > d->dies.n + 64)
+		return err_new(ERR_CORRUPT,
+			       "the names of debugging entries are too long");
 	if (d->dies.n >= NO_DIE)
 		return err_new(ERR_UNSUPPORTED, "more than 4294967294 debugging entries");
 	if (t->type_is_sig || t->origin_is_sig)
@@ -346,6 +382,7 @@ struct err *dies_scan(struct dies *d)
 	vec_for_each(t, &s.tables)
 		abbrev_table_deinit(t);
 	vec_free(&s.tables);
+	free(s.slots);
 	vec_free(&s.signatures);
 	vec_free(&s.sig_users);
 	return e;

@@ -2,6 +2,7 @@
 // The handles of libelf and libdw of a module, made when they are first asked for.
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "elf/image.h"
 
@@ -10,6 +11,7 @@ struct lazy_dwarf {
 	bool elf_tried, dwarf_tried;
 	Elf *elf, *debug_elf;
 	Dwarf *dwarf;
+	const char *problem; // why there is no handle for the information that is there
 };
 
 struct err *module_init_dwarf(struct module *m)
@@ -48,9 +50,7 @@ static Elf *begin_elf(const struct image *im)
 
 static bool has_dwarf(const struct image *im)
 {
-	const struct section *s = im ? image_section(im, ".debug_info") : NULL;
-
-	return s && s->type != SHT_NOBITS && s->size;
+	return im && image_debug_info(im);
 }
 
 bool module_has_dwarf(const struct module *m)
@@ -76,18 +76,59 @@ Elf *module_elf(const struct module *m)
 	return elf;
 }
 
+// What a section says that it has uncompressed. libelf believes it and allocates as much.
+static uint64_t uncompressed_size(const struct image *im, const struct section *s)
+{
+	const uint8_t *p = section_bytes(im, s);
+	uint64_t size = s->size;
+	Elf64_Chdr h;
+
+	if (p && (s->flags & SHF_COMPRESSED) && s->size >= sizeof(h)) {
+		memcpy(&h, p, sizeof(h));
+		size = h.ch_size;
+	} else if (p && !strncmp(s->name, ".zdebug", 7) && s->size >= 12) { // "ZLIB", size
+		memcpy(&size, p + 4, sizeof(size));
+		size = __builtin_bswap64(size);
+	}
+	return size;
+}
+
+// Compilers' output shrinks to a third or a tenth of its size; bombs to a thousandth.
+static bool is_bomb(const struct image *im)
+{
+	const uint64_t harmless = 64 << 20, ratio = 100;
+	uint64_t sum = 0;
+
+	vec_for_each(s, &im->sections) {
+		if (strncmp(s->name, ".debug", 6) && strncmp(s->name, ".zdebug", 7))
+			continue;
+		if (__builtin_add_overflow(sum, uncompressed_size(im, s), &sum))
+			return true;
+	}
+	return sum > harmless && sum / ratio > im->size;
+}
+
 static Dwarf *begin_dwarf(const struct module *m)
 {
 	struct lazy_dwarf *l = m->lazy;
+	const struct image *im = has_dwarf(m->image) ? m->image : m->debug_image;
 	Elf *from = NULL;
 
-	if (has_dwarf(m->image)) {
-		from = elf_locked(m);
-	} else if (has_dwarf(m->debug_image)) {
-		l->debug_elf = begin_elf(m->debug_image);
-		from = l->debug_elf;
+	if (!has_dwarf(im))
+		return NULL;
+	if (is_bomb(im)) {
+		l->problem =
+			"its sections claim to be a hundred times as large as the file";
+		return NULL;
 	}
-	return from ? dwarf_begin_elf(from, DWARF_C_READ, NULL) : NULL;
+	if (im == m->image)
+		from = elf_locked(m);
+	else
+		from = l->debug_elf = begin_elf(im);
+	Dwarf *dwarf = from ? dwarf_begin_elf(from, DWARF_C_READ, NULL) : NULL;
+	if (!dwarf)
+		l->problem = from ? dwarf_errmsg(-1) : elf_errmsg(-1);
+	return dwarf;
 }
 
 Dwarf *module_dwarf(const struct module *m)
@@ -101,4 +142,9 @@ Dwarf *module_dwarf(const struct module *m)
 	Dwarf *dwarf = l->dwarf;
 	pthread_mutex_unlock(&l->lock);
 	return dwarf;
+}
+
+const char *module_dwarf_problem(const struct module *m)
+{
+	return module_dwarf(m) ? NULL : m->lazy->problem;
 }

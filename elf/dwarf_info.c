@@ -14,7 +14,7 @@ struct names_build {
 	const struct module *m;
 	const struct dies *d;
 	struct dwarf_names *n;
-	uint32_t *ordinals;
+	struct scopes scopes;
 	const char **unit_names; // by unit, NULL until asked for
 };
 
@@ -75,7 +75,7 @@ static struct err *add_var(struct names_build *b, const struct die *e)
 		.addr = e->value,
 		.name = o->name,
 		.cu = unit_name(b, e),
-		.scope = variable_scope(d, b->ordinals, e, arena),
+		.scope = variable_scope(&b->scopes, e, arena),
 		.die = type,
 		.type_name = type ? type_name(d, type, arena) : "?",
 		.size = type_size(d, type),
@@ -190,35 +190,48 @@ static struct err *add_range(void *arg, uint64_t start, uint64_t end)
 
 static struct err *add_ranges(struct dwarf_names *n)
 {
+	uint64_t budget = 1; // an entry has a byte at least
+
+	for (int i = 0; i < DIE_SOURCES; i++)
+		budget += n->dies->sources[i].ranges.n + n->dies->sources[i].rnglists.n;
 	for (size_t i = 0; i < n->dies->units.n; i++) {
 		struct range_arg arg = {n, (uint32_t)i};
 
-		TRY(dies_unit_ranges(n->dies, &n->dies->units.v[i], add_range, &arg));
+		TRY(dies_unit_ranges(n->dies, &n->dies->units.v[i], &budget, add_range,
+				     &arg));
 	}
+	return NULL;
+}
+
+static struct err *read_names(struct names_build *b)
+{
+	struct dwarf_names *n = b->n;
+
+	TRY(dies_read(b->m, &n->dies));
+	b->d = n->dies;
+	TRY(scopes_init(&b->scopes, n->dies));
+	b->unit_names = calloc(n->dies->units.n + 1, sizeof(*b->unit_names));
+	if (!b->unit_names)
+		return err_nomem();
+	TRY(add_all(b));
+	TRY(err_with(add_ranges(n), "corrupt-elf", b->m->path));
+	sort_and_unify(n);
 	return NULL;
 }
 
 struct err *dwarf_names_read(const struct module *m, struct dwarf_names *ret)
 {
-	_cleanup_(dwarf_names_deinit) struct dwarf_names n = {};
-	_cleanup_free_ uint32_t *ordinals = NULL;
-	_cleanup_free_ const char **unit_names = NULL;
+	struct dwarf_names n = {};
 	struct names_build b = {.m = m, .n = &n};
+	struct err *e = read_names(&b);
 
-	TRY(dies_read(m, &n.dies));
-	TRY(scope_ordinals(n.dies, &ordinals));
-	unit_names = calloc(n.dies->units.n + 1, sizeof(*unit_names));
-	if (!unit_names)
-		return err_nomem();
-	b.d = n.dies;
-	b.ordinals = ordinals;
-	b.unit_names = unit_names;
-	TRY(add_all(&b));
-	TRY(add_ranges(&n));
-	sort_and_unify(&n);
-	*ret = n;
-	n = (struct dwarf_names){};
-	return NULL;
+	scopes_deinit(&b.scopes);
+	free(b.unit_names);
+	if (e)
+		dwarf_names_deinit(&n);
+	else
+		*ret = n;
+	return e;
 }
 
 void dwarf_names_deinit(struct dwarf_names *n)

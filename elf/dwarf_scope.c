@@ -10,6 +10,9 @@
 
 enum { MAX_ORIGINS = 16, MAX_FUNCTION_NESTING = 16 };
 
+// Looks at closures beside a closure, for all together; a program with more has them to slow molt down.
+enum { MAX_CLOSURES_SEEN = 1 << 20 };
+
 static const struct die *enclosing_function(const struct dies *d, const struct die *e)
 {
 	for (e = dies_parent(d, e); e; e = dies_parent(d, e))
@@ -76,7 +79,7 @@ static bool is_named_local(const struct die *e)
 	return e->tag == DW_TAG_variable && e->name && (e->flags & DIE_LOCAL);
 }
 
-struct err *scope_ordinals(const struct dies *d, uint32_t **ret)
+static struct err *count_ordinals(const struct dies *d, uint32_t **ret)
 {
 	_cleanup_free_ uint32_t *ordinals = calloc(d->dies.n + 1, sizeof(*ordinals));
 	_cleanup_free_ struct name_slot *slots = NULL;
@@ -104,7 +107,19 @@ struct err *scope_ordinals(const struct dies *d, uint32_t **ret)
 	return NULL;
 }
 
-static const char *function_key(const struct dies *d, const struct die *f, void **arena,
+struct err *scopes_init(struct scopes *s, const struct dies *d)
+{
+	*s = (struct scopes){.d = d, .unit = NO_DIE};
+	return count_ordinals(d, &s->ordinals);
+}
+
+void scopes_deinit(struct scopes *s)
+{
+	free(s->ordinals);
+	vec_free(&s->functions);
+}
+
+static const char *function_key(struct scopes *s, const struct die *f, void **arena,
 				int depth);
 
 // gcc calls the class of a lambda "<lambda(int)>", clang gives it no name.
@@ -139,76 +154,148 @@ static const char *closure_shape(const struct dies *d, const struct die *class,
 
 // The linkage name of a lambda counts all lambdas before it, so that a new one would
 // rename the rest.
-static const char *closure_key(const struct dies *d, const struct die *class,
-			       void **arena, int depth)
+static unsigned closure_number(struct scopes *s, const struct die *class,
+			       const char *shape)
 {
-	const struct die *f = enclosing_function(d, class), *up = dies_parent(d, class);
-	const char *outer = f ? function_key(d, dies_origin(d, f), arena, depth + 1) : "";
-	const char *shape = closure_shape(d, class, arena);
+	const struct dies *d = s->d;
+	const struct die *up = dies_parent(d, class);
 	unsigned number = 0;
+	void *scratch = NULL;
 
-	if (!outer || !shape)
-		return NULL;
 	for (const struct die *c = up ? dies_child(d, up) : NULL; c && c != class;
 	     c = dies_sibling(d, c)) {
 		const char *other;
 
 		if (c->tag != class->tag || !(!c->name || !strncmp(c->name, "<lambda", 7)))
 			continue;
-		other = closure_shape(d, c, arena);
+		// A key that no other build has: nothing is paired that may not belong together.
+		if (s->closures_seen++ >= MAX_CLOSURES_SEEN) {
+			number = dies_index(d, class);
+			break;
+		}
+		other = closure_shape(d, c, &scratch);
 		number += other && !strcmp(other, shape);
 	}
-	return arena_printf(arena, "%s|%s#%u", outer, shape, number);
+	arena_free(&scratch);
+	return number;
 }
 
-static const char *function_key(const struct dies *d, const struct die *f, void **arena,
+static const char *closure_key(struct scopes *s, const struct die *class, void **arena,
+			       int depth)
+{
+	const struct dies *d = s->d;
+	const struct die *f = enclosing_function(d, class);
+	const char *outer = f ? function_key(s, dies_origin(d, f), arena, depth + 1) : "";
+	const char *shape = closure_shape(d, class, arena);
+
+	if (!outer || !shape)
+		return NULL;
+	return arena_printf(arena, "%s|%s#%u", outer, shape,
+			    closure_number(s, class, shape));
+}
+
+static const char *function_key(struct scopes *s, const struct die *f, void **arena,
 				int depth)
 {
+	const struct dies *d = s->d;
 	const char *name;
 
 	if (is_closure(d, f) && depth < MAX_FUNCTION_NESTING)
-		return closure_key(d, dies_parent(d, f), arena, depth);
+		return closure_key(s, dies_parent(d, f), arena, depth);
 	name = function_name(d, f);
 	if (name && name != f->name)
 		return name;
 	return die_qualified_name(d, f, arena);
 }
 
-// clang leaves the static variables of functions that it inlined everywhere in a nameless
-// entry: theirs is the last function that is declared before them.
-static const struct die *function_above(const struct dies *d, const struct die *var)
+static int compare_declared(const void *a, const void *b)
 {
-	uint32_t first = d->units.v[var->unit].die;
-	const struct die *best = NULL;
+	const struct declared_function *x = a, *y = b;
 
+	if (x->file != y->file)
+		return x->file < y->file ? -1 : 1;
+	if (x->line != y->line)
+		return x->line < y->line ? -1 : 1;
+	return (x->die > y->die) - (x->die < y->die);
+}
+
+static struct err *list_functions(struct scopes *s, uint32_t unit)
+{
+	const struct dies *d = s->d;
+	uint32_t first = d->units.v[unit].die;
+
+	s->unit = unit;
+	s->functions.n = 0;
 	for (uint32_t i = first; i < d->dies.v[first].next; i++) {
 		const struct die *f = &d->dies.v[i];
 
-		if (f->tag != DW_TAG_subprogram || !f->name ||
-		    f->decl_file != var->decl_file || !f->decl_line ||
-		    f->decl_line > var->decl_line)
-			continue;
-		if (!best || best->decl_line < f->decl_line)
-			best = f;
+		if (f->tag == DW_TAG_subprogram && f->name && f->decl_line)
+			TRY(vec_push(&s->functions,
+				     (struct declared_function){f->decl_file,
+								f->decl_line, i}));
 	}
-	return best;
+	if (s->functions.n)
+		qsort(s->functions.v, s->functions.n, sizeof(*s->functions.v),
+		      compare_declared);
+	return NULL;
 }
 
-const char *variable_scope(const struct dies *d, const uint32_t *ordinals,
-			   const struct die *var, void **arena)
+static size_t declared_behind(const struct scopes *s, uint32_t file, uint32_t line,
+			      uint32_t die)
 {
-	const struct die *o = dies_origin(d, var), *f = enclosing_function(d, o);
+	const struct declared_function key = {file, line, die};
+	size_t lo = 0, hi = s->functions.n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (compare_declared(&s->functions.v[mid], &key) <= 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+// clang leaves the static variables of functions that it inlined everywhere in a nameless
+// entry: theirs is the last function that is declared before them.
+static const struct die *function_above(struct scopes *s, const struct die *var)
+{
+	const struct declared_function *f;
+	size_t at;
+
+	if (s->unit != var->unit) {
+		struct err *e = list_functions(s, var->unit);
+
+		if (e) {
+			s->unit = NO_DIE;
+			err_free(e);
+			return NULL;
+		}
+	}
+	at = declared_behind(s, var->decl_file, var->decl_line, UINT32_MAX);
+	if (!at || s->functions.v[at - 1].file != var->decl_file)
+		return NULL;
+	f = &s->functions.v[at - 1];
+	// Of several in one line the first.
+	at = declared_behind(s, f->file, f->line - 1, UINT32_MAX);
+	return &s->d->dies.v[s->functions.v[at].die];
+}
+
+const char *variable_scope(struct scopes *s, const struct die *var, void **arena)
+{
+	const struct dies *d = s->d;
+	const struct die *o = dies_origin(d, var), *f = enclosing_function(d, o), *above;
 	const char *key;
 
 	if (!f)
 		return die_qualified_name(d, o, arena);
 	// A concrete function's origin has the name, and for methods the class around it.
 	f = dies_origin(d, f);
-	if (!f->name && function_above(d, o))
-		f = function_above(d, o);
-	key = function_key(d, f, arena, 0);
+	above = f->name ? NULL : function_above(s, o);
+	key = function_key(s, above ? above : f, arena, 0);
 	if (!key)
 		return NULL;
-	return arena_printf(arena, "%s|%u|%s", key, ordinals[dies_index(d, o)],
+	return arena_printf(arena, "%s|%u|%s", key, s->ordinals[dies_index(d, o)],
 			    o->name ? o->name : "(anonymous)");
 }

@@ -25,13 +25,19 @@ bool module_dynamic(const struct module *m, int64_t tag, uint64_t *ret)
 	return false;
 }
 
-const char *dynamic_string(const struct module *m, uint64_t index)
+static void find_strings(struct module *m)
 {
 	uint64_t addr, size;
 
 	if (!module_dynamic(m, DT_STRTAB, &addr) || !module_dynamic(m, DT_STRSZ, &size))
-		return NULL;
-	return table_string(module_bytes(m, addr, size), size, index);
+		return;
+	m->dynamic_strings = module_bytes(m, addr, size);
+	m->dynamic_strings_size = size;
+}
+
+const char *dynamic_string(const struct module *m, uint64_t index)
+{
+	return table_string(m->dynamic_strings, m->dynamic_strings_size, index);
 }
 
 static struct err *read_needed(struct module *m)
@@ -69,9 +75,16 @@ static struct err *read_array(struct module *m, int64_t addr_tag, int64_t size_t
 	return NULL;
 }
 
-static struct err *set_version(struct module *m, unsigned index, uint64_t name)
+// A file has at most one entry for each index; overlapping ones could be read for hours.
+enum { MAX_VERSIONS = 0x8000 };
+
+static struct err *set_version(struct module *m, unsigned index, uint64_t name,
+			       unsigned *seen)
 {
 	const char *s = dynamic_string(m, name);
+
+	if (++*seen > MAX_VERSIONS)
+		return elf_corrupt(m->path, "it has more than %d versions", MAX_VERSIONS);
 
 	index &= 0x7fff;
 	if (!s)
@@ -85,6 +98,7 @@ static struct err *set_version(struct module *m, unsigned index, uint64_t name)
 
 static struct err *read_verneed(struct module *m)
 {
+	unsigned seen = 0;
 	uint64_t at, n;
 
 	if (!module_dynamic(m, DT_VERNEED, &at) || !module_dynamic(m, DT_VERNEEDNUM, &n))
@@ -107,7 +121,7 @@ static struct err *read_verneed(struct module *m)
 					m->path,
 					"the needed versions lie outside the file");
 			memcpy(&v, p, sizeof(v));
-			TRY(set_version(m, v.vna_other, v.vna_name));
+			TRY(set_version(m, v.vna_other, v.vna_name, &seen));
 			if (!v.vna_next)
 				break;
 			aux += v.vna_next;
@@ -121,6 +135,7 @@ static struct err *read_verneed(struct module *m)
 
 static struct err *read_verdef(struct module *m)
 {
+	unsigned seen = 0;
 	uint64_t at, n;
 
 	if (!module_dynamic(m, DT_VERDEF, &at) || !module_dynamic(m, DT_VERDEFNUM, &n))
@@ -139,7 +154,7 @@ static struct err *read_verdef(struct module *m)
 					   "the defined versions lie outside the file");
 		memcpy(&v, p, sizeof(v));
 		if (!(def.vd_flags & VER_FLG_BASE))
-			TRY(set_version(m, def.vd_ndx, v.vda_name));
+			TRY(set_version(m, def.vd_ndx, v.vda_name, &seen));
 		if (!def.vd_next)
 			break;
 		at += def.vd_next;
@@ -161,6 +176,7 @@ struct err *module_read_dynamic(struct module *m)
 	if (m->type == ET_DYN && module_dynamic(m, DT_FLAGS_1, &flags) &&
 	    (flags & DF_1_PIE))
 		m->pie = true;
+	find_strings(m);
 	TRY(read_needed(m));
 	TRY(read_array(m, DT_INIT_ARRAY, DT_INIT_ARRAYSZ, &m->init_array,
 		       &m->init_array_size));

@@ -6,6 +6,8 @@
 
 #include "elf/image.h"
 
+enum { MAX_AUGMENTATION = 16 }; // bytes; compilers write up to 6
+
 enum {
 	PE_ABSPTR = 0x00,
 	PE_UDATA4 = 0x03,
@@ -90,7 +92,9 @@ static uint8_t cie_encoding(struct cursor c)
 	if (!take(&c, &version, 1))
 		return PE_OMIT;
 	aug = (const char *)c.p;
-	const uint8_t *nul = memchr(c.p, 0, (size_t)(c.end - c.p));
+	size_t left = (size_t)(c.end - c.p);
+	const uint8_t *nul =
+		memchr(c.p, 0, left < MAX_AUGMENTATION ? left : MAX_AUGMENTATION);
 	if (!nul || !take(&c, NULL, (size_t)(nul - c.p) + 1))
 		return PE_OMIT;
 	if (*aug != 'z')

@@ -12,7 +12,11 @@
 
 #include "util/cleanup.h"
 
-enum { MAX_SECTIONS = 1 << 20 };
+enum {
+	MAX_SECTIONS = 1 << 20,
+	MAX_SEGMENT_BYTES =
+		65536, // of program headers; the kernel (fs/binfmt_elf.c) runs no more
+};
 
 struct err *elf_corrupt(const char *path, const char *fmt, ...)
 {
@@ -55,6 +59,15 @@ const struct section *image_section(const struct image *im, const char *name)
 	return NULL;
 }
 
+const struct section *image_debug_info(const struct image *im)
+{
+	const struct section *s = image_section(im, ".debug_info");
+
+	if (!s)
+		s = image_section(im, ".zdebug_info");
+	return s && s->type != SHT_NOBITS && s->size ? s : NULL;
+}
+
 const uint8_t *section_bytes(const struct image *im, const struct section *s)
 {
 	if (!s || s->type == SHT_NOBITS || s->type == SHT_NULL)
@@ -93,8 +106,12 @@ static struct err *read_segments(struct image *im)
 	if (h->e_phentsize != sizeof(Elf64_Phdr))
 		return elf_corrupt(im->path, "program headers of %u bytes",
 				   h->e_phentsize);
-	const uint8_t *p =
-		image_bytes(im, h->e_phoff, (uint64_t)h->e_phnum * h->e_phentsize);
+	uint64_t size = (uint64_t)h->e_phnum * h->e_phentsize;
+	const uint8_t *p = image_bytes(im, h->e_phoff, size);
+
+	if (size > MAX_SEGMENT_BYTES)
+		return elf_corrupt(im->path, "%u program headers are too many",
+				   h->e_phnum);
 	if (!p)
 		return elf_corrupt(im->path, "the program headers lie outside the file");
 	for (unsigned i = 0; i < h->e_phnum; i++, p += sizeof(Elf64_Phdr)) {

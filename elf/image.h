@@ -36,6 +36,8 @@ const uint8_t *image_bytes(const struct image *im, uint64_t offset, uint64_t siz
 const char *table_string(const uint8_t *table, uint64_t size, uint64_t index);
 
 const struct section *image_section(const struct image *im, const char *name);
+// .debug_info, or what older tools call it compressed; NULL when there is none in this file.
+const struct section *image_debug_info(const struct image *im);
 
 // Its bytes; NULL for SHT_NOBITS or none.
 const uint8_t *section_bytes(const struct image *im, const struct section *s);
@@ -48,3 +50,5 @@ struct err *module_read_relocs(struct module *m) must_check;
 struct err *module_read_fdes(struct module *m) must_check;
 struct err *module_init_dwarf(struct module *m) must_check;
 void module_free_dwarf(struct module *m);
+// Why debugging information that is there cannot be read, NULL when it can or there is none.
+const char *module_dwarf_problem(const struct module *m);

@@ -108,6 +108,8 @@ struct module {
 	struct lazy_dwarf *lazy;
 	struct image *image, *debug_image;
 	void *strings; // arena of names that are not in the files as they are
+	const uint8_t *dynamic_strings; // DT_STRTAB, NULL when it lies outside
+	uint64_t dynamic_strings_size;
 	VEC(const char *) versions;	    // by index of .gnu.version
 	VEC(vaddr_t) reach;		    // highest end of symbols[0..i]
 	VEC(uint32_t) by_name;		    // open hash of symbols, index + 1

@@ -7,6 +7,16 @@
 #include "elf/image.h"
 #include "util/arena.h"
 
+// What the names of a table may have together: no compiler writes names as long as this on average. In a
+// damaged table each of a million symbols may begin in the same string of megabytes.
+enum { MAX_AVERAGE_NAME = 4096 };
+
+static bool names_too_long(const char *name, uint64_t n, uint64_t *sum)
+{
+	*sum += strlen(name);
+	return *sum / MAX_AVERAGE_NAME > n + 64;
+}
+
 static enum region symbol_region(const struct module *m, const Elf64_Sym *s)
 {
 	if (ELF64_ST_TYPE(s->st_info) == STT_TLS)
@@ -45,6 +55,7 @@ static struct err *read_symtab(struct module *m, const struct image *im,
 {
 	const uint8_t *p = section_bytes(im, tab), *names;
 	const char *file = NULL;
+	uint64_t sum = 0;
 
 	if (!p || tab->link >= im->sections.n)
 		return elf_corrupt(im->path, "the symbol table lies outside the file");
@@ -62,6 +73,8 @@ static struct err *read_symtab(struct module *m, const struct image *im,
 			return elf_corrupt(
 				im->path,
 				"a symbol's name lies outside the string table");
+		if (names_too_long(s.name, tab->size / sizeof(sym), &sum))
+			return elf_corrupt(im->path, "the symbols' names are too long");
 		if (s.type == STT_FILE) {
 			// The linker's own locals stand behind a file without a name.
 			file = *s.name && *s.name != '<' ? s.name : NULL;
@@ -133,14 +146,11 @@ static uint64_t dynsym_count(const struct module *m, vaddr_t at)
 	return 0;
 }
 
-static const char *version_of(const struct module *m, uint64_t index)
+static const char *version_of(const struct module *m, vaddr_t table, uint64_t index)
 {
-	uint64_t at;
+	const uint8_t *p = module_bytes(m, table + index * 2, 2);
 	uint16_t v;
 
-	if (!module_dynamic(m, DT_VERSYM, &at))
-		return NULL;
-	const uint8_t *p = module_bytes(m, at + index * 2, 2);
 	if (!p)
 		return NULL;
 	memcpy(&v, p, 2);
@@ -150,10 +160,11 @@ static const char *version_of(const struct module *m, uint64_t index)
 
 static struct err *read_dynsym(struct module *m)
 {
-	uint64_t at;
+	uint64_t at, versions, sum = 0;
 
 	if (!module_dynamic(m, DT_SYMTAB, &at))
 		return NULL;
+	bool versioned = module_dynamic(m, DT_VERSYM, &versions);
 	uint64_t n = dynsym_count(m, at), size;
 	if (__builtin_mul_overflow(n, sizeof(Elf64_Sym), &size))
 		size = UINT64_MAX;
@@ -170,7 +181,10 @@ static struct err *read_dynsym(struct module *m)
 			return elf_corrupt(
 				m->path,
 				"a symbol's name lies outside the dynamic strings");
-		s.version = version_of(m, i);
+		if (names_too_long(s.name, n, &sum))
+			return elf_corrupt(m->path, "the symbols' names are too long");
+		if (versioned)
+			s.version = version_of(m, versions, i);
 		TRY(vec_push(&m->dynsyms, s));
 	}
 	return NULL;

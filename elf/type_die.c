@@ -30,12 +30,17 @@ const struct die *type_strip(const struct dies *d, uint64_t off)
 	return NULL;
 }
 
+// Languages have a limit for the dimensions of an array; what a damaged one has more is not looked at.
+enum { MAX_DIMENSIONS = 64 };
+
 uint64_t type_array_count(const struct dies *d, const struct die *array)
 {
 	uint64_t n = 1;
 	bool any = false;
+	int seen = 0;
 
-	for (const struct die *c = dies_child(d, array); c; c = dies_sibling(d, c)) {
+	for (const struct die *c = dies_child(d, array); c && seen++ < MAX_DIMENSIONS;
+	     c = dies_sibling(d, c)) {
 		if (c->tag != DW_TAG_subrange_type && c->tag != DW_TAG_enumeration_type)
 			continue;
 		any = true;
@@ -120,8 +125,10 @@ static const char *array_name(const struct dies *d, const struct die *e,
 			      const char *element, void **arena)
 {
 	const char *name = element;
+	int seen = 0;
 
-	for (const struct die *c = dies_child(d, e); c && name; c = dies_sibling(d, c)) {
+	for (const struct die *c = dies_child(d, e); c && name && seen++ < MAX_DIMENSIONS;
+	     c = dies_sibling(d, c)) {
 		if (c->tag != DW_TAG_subrange_type)
 			continue;
 		name = c->flags & DIE_VALUE

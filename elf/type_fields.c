@@ -13,6 +13,7 @@ enum { MAX_FIELDS = 1 << 20, WORD = 8 };
 struct flatten {
 	const struct dies *d;
 	struct type_fields *out;
+	size_t steps; // types without members have no fields to count
 	bool too_many;
 };
 
@@ -81,7 +82,7 @@ static struct err *add_type(struct flatten *f, uint64_t type, uint64_t at, int d
 
 	if (!e)
 		return NULL;
-	if (depth > MAX_TYPE_DEPTH) {
+	if (depth > MAX_TYPE_DEPTH || ++f->steps > (size_t)4 * MAX_FIELDS) {
 		f->too_many = true;
 		return NULL;
 	}

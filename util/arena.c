@@ -10,9 +10,12 @@
 
 enum { CHUNK = 64 * 1024 };
 
+// Names made of names made of names: damaged debugging information can ask for any amount.
+static const size_t max_total = (size_t)1 << 30;
+
 struct arena {
 	struct arena *next;
-	size_t used, size;
+	size_t used, size, total; // total of this chunk and those before it
 	_Alignas(16) char bytes[];
 };
 
@@ -24,12 +27,15 @@ void *arena_alloc(void **a, size_t size)
 		return NULL;
 	size = (size + 15) & ~(size_t)15;
 	if (!top || top->size - top->used < size) {
-		size_t room = size > CHUNK ? size : CHUNK;
+		size_t room = size > CHUNK ? size : CHUNK, before = top ? top->total : 0;
 
+		if (room > max_total - before)
+			return NULL;
 		top = calloc(1, sizeof(*top) + room);
 		if (!top)
 			return NULL;
 		top->size = room;
+		top->total = before + room;
 		top->next = *a;
 		*a = top;
 	}

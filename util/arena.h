@@ -7,7 +7,7 @@
 
 struct arena;
 
-// Zeroed memory aligned to 16 bytes, NULL when there is none. *a starts as NULL and is
+// Zeroed memory aligned to 16 bytes, NULL when there is none or the arena has 1 GB already. *a starts as NULL and is
 // made on first use.
 void *arena_alloc(void **a, size_t size);
 
