@@ -201,6 +201,7 @@ struct err *unwind_blocked(struct unwinder *u, pid_t tid, struct frames *ret)
 	TRY(unwind_from(u, &regs, ret));
 	if (!read_blocked(u->pid, tid, after, sizeof(after), &regs) ||
 	    strcmp(before, after)) {
+		ret->v.n = 0;
 		ret->complete = false;
 		snprintf(ret->why, sizeof(ret->why), "thread %d went on meanwhile", tid);
 	}

@@ -209,12 +209,13 @@ struct err *moment_freeze(struct moment *m)
 	if (!marks)
 		return err_nomem();
 	for (unsigned round = 0;; round++) {
-		bool ready = false, hopeless;
+		// A stop that can only be in vain would disturb the threads for nothing.
+		bool ready = false, in_vain = still_waits(m);
 
 		TRY(job_interrupted(m->jobs[0]));
-		TRY(is_hopeless(m, round, &hopeless));
-		// A stop that can only be in vain would disturb the threads for nothing.
-		if (!hopeless && !still_waits(m))
+		if (!in_vain)
+			TRY(is_hopeless(m, round, &in_vain));
+		if (!in_vain)
 			TRY(attempt(m, marks, &ready));
 		if (ready)
 			return NULL;

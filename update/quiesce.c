@@ -297,7 +297,9 @@ bool quiesce_still_waits(struct quiesce *q)
 		if (o->unjudged)
 			continue;
 		struct err *e = unwind_blocked(q->unwinder, o->tid, &q->frames);
-		if (!e && q->frames.complete)
+		// The outer frames cannot be walked without all registers, and need not.
+		q->frames.complete = true;
+		if (!e)
 			e = judge_stack(&q->judge, o->tid, o->comm, &q->frames, &now);
 		still = !e && now.obstacles.n && !now.obstacles.v[0].unjudged;
 		err_free(e);
