@@ -94,16 +94,28 @@ static enum type_life life_of(const struct die *e)
 	return (e->flags & DIE_STATIC) || !(e->flags & DIE_LOCAL) ? LIFE_LIVE : LIFE_STACK;
 }
 
+static bool is_use(const struct die *e)
+{
+	return e->tag == DW_TAG_member || e->tag == DW_TAG_variable ||
+	       e->tag == DW_TAG_subprogram || e->tag == DW_TAG_subroutine_type;
+}
+
+static bool is_lasting(const struct die *e)
+{
+	return e->tag == DW_TAG_variable && life_of(e) == LIFE_LIVE;
+}
+
+// Lasting variables first: what is said of a type is the first use met, and a member of a list that leads to the
+// list itself says nothing.
 static struct err *mark_uses(struct live_walk *w)
 {
 	const struct dies *d = w->s->d;
 
-	vec_for_each(e, &d->dies) {
-		if (e->tag != DW_TAG_member && e->tag != DW_TAG_variable &&
-		    e->tag != DW_TAG_subprogram && e->tag != DW_TAG_subroutine_type)
-			continue;
-		TRY(mark_type(w, declared_type(d, e), life_of(e), dies_index(d, e)));
-	}
+	for (int others = 0; others < 2; others++)
+		vec_for_each(e, &d->dies)
+			if (is_use(e) && is_lasting(e) != others)
+				TRY(mark_type(w, declared_type(d, e), life_of(e),
+					      dies_index(d, e)));
 	return NULL;
 }
 
