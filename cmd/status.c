@@ -24,6 +24,25 @@ static const struct record_image *running_image(const struct status *s)
 	return &s->record.images.v[s->record.images.n - 1];
 }
 
+static const struct record_image *running_library(const struct found_record *f)
+{
+	return &f->record.images.v[f->record.images.n - 1];
+}
+
+static json_t *libraries_json(const struct status *s)
+{
+	json_t *libraries = json_array();
+
+	vec_for_each(f, &s->libraries.v)
+		json_array_append_new(libraries,
+				      json_pack("{s:s, s:i, s:s, s:s}", "name",
+						f->record.name, "generation",
+						(int)f->record.generation, "path",
+						running_library(f)->path, "build_id",
+						running_library(f)->build_id));
+	return libraries;
+}
+
 static json_t *image_json(const struct record_image *image)
 {
 	return json_pack("{s:i, s:s, s:s, s:I}", "generation", (int)image->generation,
@@ -73,10 +92,11 @@ static json_t *status_json(const struct status *s)
 
 	vec_for_each(image, &s->record.images)
 		json_array_append_new(images, image_json(image));
-	return json_pack("{s:i, s:s, s:i, s:s, s:s, s:o, s:o}", "pid", (int)s->pid,
-			 "comm", s->comm, "generation", (int)s->record.generation, "path",
+	return json_pack("{s:i, s:s, s:i, s:s, s:s, s:o, s:o, s:o}", "pid", (int)s->pid,
+			 "comm", s->comm, "generation", (int)s->generation, "path",
 			 running_image(s)->path, "build_id", running_image(s)->build_id,
-			 "images", images, "update", update_json(s));
+			 "images", images, "libraries", libraries_json(s), "update",
+			 update_json(s));
 }
 
 static json_t *begin_json(const struct verb *verb)
@@ -102,7 +122,7 @@ static char *debugging_command(int pid)
 static int show_one_json(const struct verb *verb, const struct status *s)
 {
 	json_t *o = begin_json(verb), *members = status_json(s);
-	_cleanup_free_ char *gdb = s->updated ? debugging_command((int)s->pid) : NULL;
+	_cleanup_free_ char *gdb = s->generation ? debugging_command((int)s->pid) : NULL;
 
 	json_object_update(o, members);
 	if (gdb)
@@ -130,6 +150,18 @@ static void show_debugging(int pid)
 		       pid);
 }
 
+static void print_libraries(const struct status *s)
+{
+	vec_for_each(f, &s->libraries.v) {
+		const struct record_image *image = running_library(f);
+		char when[32];
+
+		format_time(image->time, when, sizeof(when));
+		printf("  %u  %-19s  %.16s  %s\n", f->record.generation, when,
+		       *image->build_id ? image->build_id : "-", image->path);
+	}
+}
+
 static int show_one(const struct verb *verb, int pid, bool json)
 {
 	_cleanup_(status_deinit) struct status s = {};
@@ -139,8 +171,8 @@ static int show_one(const struct verb *verb, int pid, bool json)
 		return cmd_fail(verb, e, json);
 	if (json)
 		return show_one_json(verb, &s);
-	printf("%d %s: generation %u%s\n", pid, s.comm, s.record.generation,
-	       s.updated ? "" : ", never updated");
+	printf("%d %s: generation %u%s\n", pid, s.comm, s.generation,
+	       s.generation ? "" : ", never updated");
 	vec_for_each(image, &s.record.images) {
 		char when[32] = "started with";
 
@@ -149,8 +181,9 @@ static int show_one(const struct verb *verb, int pid, bool json)
 		printf("  %u  %-19s  %.16s  %s\n", image->generation, when,
 		       *image->build_id ? image->build_id : "-", image->path);
 	}
+	print_libraries(&s);
 	print_update(&s);
-	if (s.updated)
+	if (s.generation)
 		show_debugging(pid);
 	return DONE;
 }
@@ -174,9 +207,8 @@ static int show_all(const struct verb *verb, bool json)
 
 		format_time(running_image(s)->time, when, sizeof(when));
 		printf("%7d  %-15s  %10u  %-19s  %s%s%s\n", (int)s->pid, s->comm,
-		       s->record.generation, s->updated ? when : "-",
-		       running_image(s)->path, stage(s) ? ", update: " : "",
-		       stage(s) ? stage(s) : "");
+		       s->generation, s->updated ? when : "-", running_image(s)->path,
+		       stage(s) ? ", update: " : "", stage(s) ? stage(s) : "");
 	}
 	if (list.unreadable)
 		fprintf(stderr, "molt: %zu processes could not be looked at\n",

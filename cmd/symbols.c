@@ -55,21 +55,51 @@ static struct err *choose_dir(const struct request *r, const struct symbols_sour
 static const char *program_of(const struct symbols *y)
 {
 	vec_for_each(f, &y->files)
-		if (f->runs && f->exe)
+		if (f->runs && !*f->module)
 			return f->path;
 	return "";
+}
+
+// As a shell takes it for one word.
+static void put_word(FILE *f, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789/._+-,:@%";
+
+	fputc(' ', f);
+	if (*word && strspn(word, plain) == strlen(word)) {
+		fputs(word, f);
+		return;
+	}
+	fputc('\'', f);
+	for (; *word; word++) {
+		if (*word == '\'')
+			fputs("'\\'", f);
+		fputc(*word, f);
+	}
+	fputc('\'', f);
 }
 
 static struct err *gdb_command(const struct symbols_source *s, const struct symbols *y,
 			       char **ret)
 {
-	int rc = s->core ? asprintf(ret, "gdb %s -c %s -x %s", program_of(y), s->core,
-				    y->script)
-			 : asprintf(ret, "gdb -p %d -x %s", (int)s->pid, y->script);
+	size_t size;
+	FILE *f = open_memstream(ret, &size);
 
-	if (rc < 0)
-		*ret = NULL;
-	return rc < 0 ? err_nomem() : NULL;
+	if (!f)
+		return err_nomem();
+	fputs("gdb", f);
+	if (s->core) {
+		if (*program_of(y))
+			put_word(f, program_of(y));
+		fputs(" -c", f);
+		put_word(f, s->core);
+	} else {
+		fprintf(f, " -p %d", (int)s->pid);
+	}
+	fputs(" -x", f);
+	put_word(f, y->script);
+	return fclose(f) ? err_nomem() : NULL;
 }
 
 static int show_json(const struct request *r, const struct symbols *y, const char *gdb)
@@ -77,11 +107,11 @@ static int show_json(const struct request *r, const struct symbols *y, const cha
 	json_t *o = cmd_json(r->verb), *files = json_array(), *notes = json_array();
 
 	vec_for_each(f, &y->files)
-		json_array_append_new(files,
-				      json_pack("{s:s, s:s, s:i, s:I, s:b}", "path",
-						f->path, "program", f->program,
-						"generation", (int)f->generation, "base",
-						(json_int_t)f->base, "runs", f->runs));
+		json_array_append_new(
+			files, json_pack("{s:s, s:s, s:s, s:i, s:I, s:b}", "path",
+					 f->path, "program", f->program, "module",
+					 f->module, "generation", (int)f->generation,
+					 "base", (json_int_t)f->base, "runs", f->runs));
 	vec_for_each(n, &y->notes)
 		json_array_append_new(notes, json_string(*n));
 	json_object_set_new(o, "verdict", json_string(verdict_of(DONE)));

@@ -21,7 +21,7 @@ struct molt_report *molt_status(pid_t pid)
 	const struct record_image *first = &record->images.v[0];
 	const struct record_image *last = &record->images.v[record->images.n - 1];
 	memcpy(r->comm, s.comm, sizeof(r->comm));
-	r->generation = record->generation;
+	r->generation = s.generation;
 	snprintf(r->old_build_id, sizeof(r->old_build_id), "%s", first->build_id);
 	snprintf(r->new_build_id, sizeof(r->new_build_id), "%s", last->build_id);
 	return r;

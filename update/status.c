@@ -18,6 +18,7 @@ static const uint64_t kernel_thread_flag = 0x00200000; // PF_KTHREAD, include/li
 void status_deinit(struct status *s)
 {
 	record_deinit(&s->record);
+	record_list_deinit(&s->libraries);
 }
 
 void status_list_deinit(struct status_list *l)
@@ -83,12 +84,18 @@ static struct err *read_record(pid_t pid, struct status *ret)
 	TRY(maps_read(pid, &maps));
 	TRY(under_way_read(pid, &maps, &ret->under_way));
 	TRY(record_list_read(pid, &maps, &records));
+	ret->generation = record_list_generation(&records);
 	struct found_record *exe = record_of_exe(&records);
-	if (!exe)
-		return NULL;
-	ret->record = exe->record;
-	exe->record = (struct record){}; // taken over
-	ret->updated = true;
+	if (exe) {
+		struct found_record *last = &records.v.v[records.v.n - 1];
+
+		ret->record = exe->record; // taken over
+		ret->updated = true;
+		memmove(exe, exe + 1, (size_t)(last - exe) * sizeof(*exe));
+		records.v.n--;
+	}
+	ret->libraries = records;
+	records = (struct record_list){};
 	return NULL;
 }
 
@@ -128,7 +135,7 @@ static struct err *add_if_updated(pid_t pid, struct status_list *list)
 				    why->kind == ERR_UNSUPPORTED;
 		return NULL;
 	}
-	if (!s.updated && !s.tool)
+	if (!s.generation && !s.tool)
 		return NULL;
 	memcpy(s.comm, status.name, sizeof(s.comm));
 	struct err *e = s.updated ? NULL : make_generation_zero(pid, &s.record);

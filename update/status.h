@@ -15,6 +15,8 @@ struct status {
 	enum under_way under_way;
 	bool updated; // false: record is made up, with the program it started with as only image
 	struct record record; // images has at least one element; the last one runs
+	struct record_list libraries; // that were updated, alone or with the program
+	uint32_t generation;	      // of the process: its newest update, 0 for none
 };
 
 struct status_list {

@@ -18,6 +18,7 @@ void symbols_deinit(struct symbols *s)
 	vec_for_each(f, &s->files) {
 		free(f->path);
 		free(f->program);
+		free(f->module);
 	}
 	vec_free(&s->files);
 	vec_for_each(n, &s->notes)
@@ -93,6 +94,16 @@ static bool name_taken(const struct symbols *s, const char *path)
 	return false;
 }
 
+// The name comes from the record and so from the process: gdb must not find a command in it.
+static void make_plain(char *name)
+{
+	for (; *name; name++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			    "0123456789._+-",
+			    *name))
+			*name = '_';
+}
+
 // DIR/NAME[.oldN]; with a number in front when two modules have one name.
 static struct err *choose_path(const struct writing *w, const struct record_image *im,
 			       bool runs, char **ret)
@@ -109,6 +120,7 @@ static struct err *choose_path(const struct writing *w, const struct record_imag
 			path = NULL;
 			return err_nomem();
 		}
+		make_plain(path + strlen(w->dir) + 1);
 		if (!name_taken(w->ret, path)) {
 			*ret = take_ptr(path);
 			return NULL;
@@ -126,10 +138,11 @@ static struct err *write_image(void *arg, const struct record *r,
 					   .function = function_value,
 					   .arg = (void *)(uintptr_t)&r->layout};
 	_cleanup_free_ uint8_t *bytes = NULL;
-	_cleanup_free_ char *path = NULL, *program = strdup(im->path);
+	_cleanup_free_ char *path = NULL, *program = strdup(im->path),
+			    *module = strdup(r->name);
 	size_t size;
 
-	if (!program)
+	if (!program || !module)
 		return err_nomem();
 	TRY(choose_path(w, im, runs, &path));
 	TRY(err_wrap(runs ? rebind_file(m, &rules, &bytes, &size)
@@ -138,12 +151,12 @@ static struct err *write_image(void *arg, const struct record *r,
 	TRY(write_file(path, bytes, size));
 	const struct symbol_file f = {.path = path,
 				      .program = program,
+				      .module = module,
 				      .generation = im->generation,
 				      .base = im->base,
-				      .runs = runs,
-				      .exe = !*r->name};
+				      .runs = runs};
 	TRY(vec_push(&w->ret->files, f));
-	path = program = NULL; // taken over
+	path = program = module = NULL; // taken over
 	return NULL;
 }
 
@@ -164,9 +177,44 @@ static struct err *note_missing(void *arg, struct err *why)
 // right also where /proc/PID/exe could not be changed.
 static void script_line(FILE *f, const struct symbol_file *file)
 {
-	fprintf(f, "%s %s -o 0x%lx\n",
-		file->runs && file->exe ? "symbol-file" : "add-symbol-file", file->path,
-		file->base);
+	fputs(file->runs && !*file->module ? "symbol-file " : "add-symbol-file ", f);
+	// The folder's name is the user's; gdb undoes the backslashes.
+	for (const char *c = file->path; *c; c++) {
+		if (strchr(" \t'\"\\", *c))
+			fputc('\\', f);
+		fputc(*c, f);
+	}
+	fprintf(f, " -o 0x%lx\n", file->base);
+}
+
+// gdb has read the libraries' files by the names in ld.so's list, for addresses where other builds run now. It can
+// only forget all of them; those that were not updated are read again.
+static void script_libraries(FILE *f, const struct symbols *y)
+{
+	bool any = false;
+
+	vec_for_each(file, &y->files) {
+		const char *slash = strrchr(file->module, '/');
+
+		if (!file->runs || !*file->module)
+			continue;
+		fputs(any ? ", '" : "python\nimport gdb, os\nmolt = {'", f);
+		for (const char *c = slash ? slash + 1 : file->module; *c; c++)
+			fprintf(f, "\\x%02x", (unsigned char)*c);
+		fputc('\'', f);
+		any = true;
+	}
+	if (!any)
+		return;
+	fputs("}\n"
+	      "names = {os.path.basename(o.filename) for o in gdb.objfiles() "
+	      "if o.filename and o.owner is None}\n"
+	      "gdb.execute('nosharedlibrary')\n"
+	      "for name in sorted(names - molt):\n"
+	      "    gdb.execute('sharedlibrary /' + ''.join(c if c.isalnum() or c in '_-' "
+	      "else '[' + c + ']' for c in name) + '$')\n"
+	      "end\n",
+	      f);
 }
 
 static struct err *write_script(const char *dir, struct symbols *ret)
@@ -181,6 +229,7 @@ static struct err *write_script(const char *dir, struct symbols *ret)
 	FILE *f = open_memstream(&text, &size);
 	if (!f)
 		return err_nomem();
+	script_libraries(f, ret);
 	vec_for_each(file, &ret->files)
 		script_line(f, file);
 	if (fclose(f))
@@ -196,6 +245,10 @@ struct err *symbols_write(const struct symbols_source *s, const char *dir,
 		.image = write_image, .missing = note_missing, .arg = &w};
 
 	*ret = (struct symbols){};
+	if (strchr(dir, '\n'))
+		return err_refuse("symbols-dir", dir,
+				  "a line of gdb's script cannot name "
+				  "a folder with a line end");
 	TRY(make_dir(dir));
 	struct err *e = symbols_visit(s, debug_dir, &visit);
 	if (!e)

@@ -29,10 +29,10 @@ void symbols_source_deinit(struct symbols_source *s);
 struct symbol_file {
 	char *path;	     // what was written
 	char *program;	     // of what
+	char *module;	     // its name in ld.so's list; "" for the executable
 	uint32_t generation; // of the image
 	taddr_t base;	     // where it is mapped
 	bool runs;	     // false: an older image, with functions alone
-	bool exe;	     // false: a library
 };
 
 struct symbols {

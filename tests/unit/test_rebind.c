@@ -12,7 +12,8 @@ static const char text[] =
 	"static int counter = 5;\n"
 	"__thread int per_thread = 6;\n"
 	"static const char *const names[] = { \"x\", \"y\" };\n"
-	"__attribute__((noinline)) int callback(int n) { static int calls; return calls += n; }\n"
+	"__attribute__((noinline)) int callback(int n) { static int calls; return calls "
+	"+= n; }\n"
 	"__attribute__((noinline)) void use(int (*f)(int), int n) { counter += f(n); }\n"
 	"__attribute__((noinline)) int work(int n)\n"
 	"{\n"
@@ -172,9 +173,8 @@ static void compare_dies(struct compared *c, Dwarf_Die *a, Dwarf_Die *b)
 	ck_assert_int_eq(dwarf_lowpc(a, &low[0]), dwarf_lowpc(b, &low[1]));
 	ck_assert_uint_eq(low[0], low[1]);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		Dwarf_Attribute mem[2],
-			*attr[2] = {dwarf_attr(a, names[i], &mem[0]),
-				    dwarf_attr(b, names[i], &mem[1])};
+		Dwarf_Attribute mem[2], *attr[2] = {dwarf_attr(a, names[i], &mem[0]),
+						    dwarf_attr(b, names[i], &mem[1])};
 
 		ck_assert_int_eq(!attr[0], !attr[1]);
 		if (attr[0])
@@ -197,9 +197,9 @@ static void compare_dwarf(struct compared *c, const struct module *copy)
 
 	ck_assert(dwarf[0] && dwarf[1]);
 	while (!dwarf_get_units(dwarf[0], cu[0], &cu[0], NULL, NULL, &die[0], &sub)) {
-		ck_assert_int_eq(
-			dwarf_get_units(dwarf[1], cu[1], &cu[1], NULL, NULL, &die[1], &sub),
-			0);
+		ck_assert_int_eq(dwarf_get_units(dwarf[1], cu[1], &cu[1], NULL, NULL,
+						 &die[1], &sub),
+				 0);
 		compare_dies(c, &die[0], &die[1]);
 	}
 }
