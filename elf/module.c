@@ -172,6 +172,12 @@ struct err *module_open_memory(const char *name, const void *bytes, size_t size,
 	return NULL;
 }
 
+const uint8_t *module_debug_file(const struct module *m, size_t *size)
+{
+	*size = m->debug_image ? m->debug_image->size : 0;
+	return m->debug_image ? m->debug_image->map : NULL;
+}
+
 void module_close(struct module *m)
 {
 	if (!m)

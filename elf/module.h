@@ -131,6 +131,9 @@ struct err *module_open_memory(const char *name, const void *bytes, size_t size,
 // searched for exported symbols.
 struct err *module_open_bare(const char *path, struct module **ret) must_check;
 
+// The bytes of its separate debug file, NULL when none is in use.
+const uint8_t *module_debug_file(const struct module *m, size_t *size);
+
 void module_close(struct module *m);
 void module_closep(struct module **m);
 

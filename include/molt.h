@@ -97,6 +97,8 @@ struct molt_update_options {
 	// Descendants that run another program are named in a note and left alone. Not with `at`.
 	bool tree;
 	bool dry_run; // check everything on the running process and stop nothing
+	// Not NULL: give up with MOLT_BUSY and code "generation-changed" when the process is in another one.
+	const unsigned *expected_generation;
 	// Told in one line each time the work enters another phase; may be NULL.
 	void (*progress)(void *arg, const char *text);
 	// Asked now and then, at least each 100 ms while it waits for quiescence; true: give up, unless
@@ -118,6 +120,15 @@ MOLT_API struct molt_report *molt_plan(pid_t pid, const char *new_path,
 
 // Moves the process into the program at new_path, or with NULL only the modules of `opt`. `opt` may be NULL.
 MOLT_API struct molt_report *molt_update(pid_t pid, const char *new_path,
+					 const struct molt_update_options *opt);
+
+enum { MOLT_PREVIOUS = -1 };
+
+// Moves the process back to what it ran in generation `to`, or with MOLT_PREVIOUS undoes the last update: all
+// modules that changed, with the checks of an update and from the files of before or molt's copies of them. It is
+// one more generation, and undone by another revert. `opt` as for molt_update, without `modules`.
+// MOLT_REFUSED: also codes never-updated, no-generation, not-the-program.
+MOLT_API struct molt_report *molt_revert(pid_t pid, int to,
 					 const struct molt_update_options *opt);
 
 // The generation of a process and the build-id of the program it runs now (new_build_id)

@@ -6,7 +6,7 @@
 
 #include "lib/report.h"
 #include "process/process.h"
-#include "update/update.h"
+#include "update/revert.h"
 #include "util/cleanup.h"
 
 static void copy_result(struct molt_report *r, struct update_result *u)
@@ -72,19 +72,10 @@ static struct err *run_set(pid_t pid, const char *new_path,
 	return update_run(pid, &(struct update_set){.v = v, .n = n}, uo, ret);
 }
 
-static struct molt_report *run(pid_t pid, const char *new_path,
-			       const struct molt_update_options *opt, bool dry_run)
+static struct update_options options_of(const struct molt_update_options *opt,
+					bool dry_run)
 {
-	static const struct molt_update_options defaults;
-	struct molt_report *r = report_new(pid);
-	_cleanup_(update_result_deinit) struct update_result result = {};
-	uint64_t start = monotonic_ns();
-
-	if (!r)
-		return NULL;
-	if (!opt)
-		opt = &defaults;
-	const struct update_options uo = {
+	return (struct update_options){
 		.wait_seconds = opt->wait_seconds,
 		.at = opt->at,
 		.keep_old = opt->keep_old,
@@ -94,14 +85,46 @@ static struct molt_report *run(pid_t pid, const char *new_path,
 		.named_only = opt->named_only,
 		.dry_run = dry_run || opt->dry_run,
 		.tree = opt->tree,
+		.expected_generation = opt->expected_generation,
 		.progress = opt->progress,
 		.interrupted = opt->interrupted,
 		.arg = opt->arg,
 	};
+}
+
+static const struct molt_update_options defaults;
+
+static struct molt_report *run(pid_t pid, const char *new_path,
+			       const struct molt_update_options *opt, bool dry_run)
+{
+	struct molt_report *r = report_new(pid);
+	_cleanup_(update_result_deinit) struct update_result result = {};
+	uint64_t start = monotonic_ns();
+
+	if (!r)
+		return NULL;
+	if (!opt)
+		opt = &defaults;
+	const struct update_options uo = options_of(opt, dry_run);
 	report_fail(r, run_set(pid, new_path, opt, &uo, &result));
 	copy_result(r, &result);
 	r->total_ms = (double)(monotonic_ns() - start) / 1e6;
 	add_members(r, &result);
+	return r;
+}
+
+struct molt_report *molt_revert(pid_t pid, int to, const struct molt_update_options *opt)
+{
+	struct molt_report *r = report_new(pid);
+	_cleanup_(update_result_deinit) struct update_result result = {};
+	uint64_t start = monotonic_ns();
+
+	if (!r)
+		return NULL;
+	const struct update_options uo = options_of(opt ? opt : &defaults, false);
+	report_fail(r, revert_run(pid, to, &uo, &result));
+	copy_result(r, &result);
+	r->total_ms = (double)(monotonic_ns() - start) / 1e6;
 	return r;
 }
 

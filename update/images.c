@@ -32,16 +32,12 @@ static struct err *add_image(struct images *q, const struct record_image *im,
 static struct err *open_image(struct images *q, const struct record_image *im)
 {
 	struct module *m = NULL;
-	struct err *e = module_open(im->path, NULL, &m);
-	char id[PROGRAM_ID_MAX] = "";
+	struct err *e = record_image_open(im, NULL, false, &m);
 
-	if (!e)
-		program_id(m, id);
 	if (err_is_shortage(e))
 		return e;
-	if (e || strcmp(id, im->build_id)) {
+	if (e) {
 		err_free(e);
-		module_close(m);
 		return NULL;
 	}
 	e = vec_push(&q->opened, m);

@@ -251,6 +251,18 @@ static void describe(struct job *j)
 	}
 }
 
+static struct err *check_generation(const struct job *j)
+{
+	unsigned now = record_list_generation(&j->target.records);
+
+	if (!j->opt->expected_generation || *j->opt->expected_generation == now)
+		return NULL;
+	return err_with(
+		err_new(ERR_BUSY, "process %d is in generation %u by now, not in %u",
+			j->target.process->pid, now, *j->opt->expected_generation),
+		"generation-changed", NULL);
+}
+
 struct err *job_open(struct job *j, pid_t pid, const struct update_set *set)
 {
 	j->ret->pid = pid;
@@ -265,6 +277,8 @@ struct err *job_open(struct job *j, pid_t pid, const struct update_set *set)
 					"busy", NULL);
 	}
 	struct err *e = target_open(pid, &j->target);
+	if (!e)
+		e = check_generation(j);
 	if (!e)
 		e = job_make_plans(j, set);
 	if (j->units.n)

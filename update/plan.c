@@ -10,6 +10,8 @@
 
 #include "update/homecoming.h"
 #include "update/ldso.h"
+#include "update/store.h"
+#include "util/cleanup.h"
 
 enum {
 	HOLE_GUARD =
@@ -195,7 +197,9 @@ struct err *plan_begin(struct subject *s, const char *new_path,
 		return err_nomem();
 	*ret = p;
 	p->subject = s;
-	struct err *e = module_open(new_path, opt->debug_dir, &p->new);
+	_cleanup_free_ char *kept_debug = store_debug_dir(new_path);
+	struct err *e = module_open(
+		new_path, opt->debug_dir ? opt->debug_dir : kept_debug, &p->new);
 	// Only an image of a checkpoint is "corrupt": a program that is none is refused.
 	if (e && e->kind == ERR_CORRUPT)
 		e->kind = ERR_REFUSED;

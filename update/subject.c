@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 
 #include "os/proc.h"
+#include "update/store.h"
 #include "util/cleanup.h"
 
 enum { PAGE = 4096 };
@@ -237,22 +238,43 @@ static struct err *not_the_program(const struct record_image *im)
 			  im->generation, im->build_id, im->path);
 }
 
+// Opens a file if it is that program, else *ret is NULL. Only a shortage is an error.
+static struct err *open_program(const char *path, const char *build_id,
+				const char *debug_dir, bool bare, struct module **ret)
+{
+	char id[PROGRAM_ID_MAX] = "";
+	struct err *e =
+		bare ? module_open_bare(path, ret) : module_open(path, debug_dir, ret);
+
+	if (e) {
+		*ret = NULL;
+		if (err_is_shortage(e))
+			return e;
+		err_free(e);
+		return NULL;
+	}
+	program_id(*ret, id);
+	if (strcmp(id, build_id)) {
+		module_closep(ret);
+		*ret = NULL;
+	}
+	return NULL;
+}
+
 struct err *record_image_open(const struct record_image *im, const char *debug_dir,
 			      bool bare, struct module **ret)
 {
-	char id[PROGRAM_ID_MAX] = "";
-	struct err *e = bare ? module_open_bare(im->path, ret)
-			     : module_open(im->path, debug_dir, ret);
+	_cleanup_free_ char *kept = NULL, *kept_debug = NULL;
 
-	if (!e)
-		program_id(*ret, id);
-	if (!e && !strcmp(id, im->build_id))
+	TRY(open_program(im->path, im->build_id, debug_dir, bare, ret));
+	if (*ret)
 		return NULL;
-	if (!e)
-		module_closep(ret);
-	err_free(e);
-	*ret = NULL;
-	return not_the_program(im);
+	if (store_find(im->build_id, &kept)) {
+		kept_debug = store_debug_dir(kept);
+		TRY(open_program(kept, im->build_id, debug_dir ? debug_dir : kept_debug,
+				 bare, ret));
+	}
+	return *ret ? NULL : not_the_program(im);
 }
 
 // The file of a later generation may be found by the path it was taken from or by /proc/PID/exe; its

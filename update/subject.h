@@ -45,8 +45,8 @@ uint64_t image_text_hash(const struct module *m, const uint8_t *buf, uint64_t sp
 
 enum { PROGRAM_ID_MAX = 65 };
 
-// Opens the file that an image was made from, `bare` without its debug file; refused (not-the-program) when it
-// is another one by now.
+// Opens the file that an image was made from, `bare` without its debug file: at its path, else the copy in the
+// store (store.h). Refused (not-the-program) when it is at neither.
 struct err *record_image_open(const struct record_image *im, const char *debug_dir,
 			      bool bare, struct module **ret) must_check;
 

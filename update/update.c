@@ -7,6 +7,7 @@
 
 #include "process/fault.h"
 #include "update/family.h"
+#include "update/keep.h"
 #include "util/cleanup.h"
 
 enum {
@@ -175,6 +176,8 @@ static struct err *commit_with_retries(struct family *f)
 
 static struct err *change_processes(struct family *f)
 {
+	vec_for_each(j, &f->jobs)
+		keep_programs(*j);
 	struct err *e = family_prepare(f);
 
 	if (!e) {
@@ -186,8 +189,10 @@ static struct err *change_processes(struct family *f)
 			job_tidy(*j);
 	vec_for_each(j, &f->jobs)
 		job_release(*j);
-	if (committed(f))
+	if (committed(f)) {
 		family_clean_newcomers(f);
+		keep_tidy();
+	}
 	return e;
 }
 

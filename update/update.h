@@ -30,6 +30,8 @@ struct update_options {
 	bool named_only; // libraries that lie beside the new program stay as they are
 	bool dry_run;	 // plan only: nothing is stopped
 	bool tree; // the process and its descendants that run the same program: all or none
+	// Give up (ERR_BUSY, generation-changed) when the process is in another one by now; may be NULL.
+	const unsigned *expected_generation;
 	void (*progress)(void *arg, const char *text);
 	bool (*interrupted)(void *arg); // true: give up; may be NULL
 	void *arg;

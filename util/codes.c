@@ -88,11 +88,22 @@ static const struct code_text table[] = {
 	{"busy", "another molt works on the process",
 	 "An update of this process is under way or was not finished.",
 	 "Wait for it to end. 'molt status PID' shows the state of the process."},
+	{"generation-changed", "the process was updated meanwhile",
+	 "What was to be undone is no longer what runs: another update came in between.",
+	 "Look at 'molt status PID' and decide anew."},
+	{"never-updated", "there is nothing to go back to",
+	 "The process runs the program it was started with.",
+	 "'molt status' without a pid lists the processes that were updated."},
+	{"no-generation", "that generation cannot be gone back to",
+	 "Its record is gone (the last 32 are kept), or it ran the same program as now.",
+	 "'molt status PID' lists the generations; 'molt update PID FILE' goes to any "
+	 "program."},
 	{"not-the-program", "the process does not run the program that OLD is",
 	 "What the process runs is not the file molt found for it, or NEW is another "
 	 "program than the one that runs.",
 	 "Give the file the process was started from; after a package upgrade molt "
-	 "reads the deleted file through /proc by itself."},
+	 "reads the deleted file through /proc by itself, and for a revert its own copy "
+	 "(molt-revert(1), FILES)."},
 	{"no-such-module", "the process has no such module loaded",
 	 "--module named a library that is not in ld.so's list of the process, or a "
 	 "file name that two of its modules share.",

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Going back to an earlier generation; see revert.h.
+#include "update/revert.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "update/subject.h"
+#include "util/cleanup.h"
+
+void revert_deinit(struct revert *r)
+{
+	vec_for_each(m, &r->modules) {
+		free((void *)(uintptr_t)m->old);
+		free((void *)(uintptr_t)m->new_path);
+	}
+	vec_free(&r->modules);
+}
+
+// The image in which a module lived in generation `to`; NULL when the record no longer tells.
+static const struct record_image *image_in(const struct record *r, uint32_t to)
+{
+	size_t i = r->images.n;
+
+	while (i && r->images.v[i - 1].generation > to)
+		i--;
+	if (!i)
+		return NULL;
+	const struct record_image *im = &r->images.v[i - 1];
+	bool all_known = i == r->images.n || r->images.n - i < RECORD_HISTORY;
+	return all_known || im->generation == to ? im : NULL;
+}
+
+static struct err *add_module(const struct record *r, uint32_t to, struct revert *ret)
+{
+	const struct record_image *now = &r->images.v[r->images.n - 1];
+	const struct record_image *then = image_in(r, to);
+	_cleanup_(module_closep) struct module *file = NULL;
+	struct update_module m = {0};
+
+	if (!then)
+		return err_refuse("no-generation", NULL,
+				  "what ran in generation %u is no longer known", to);
+	if (!strcmp(then->build_id, now->build_id))
+		return NULL;
+	TRY(record_image_open(then, NULL, true, &file));
+	char *old = strdup(r->name), *path = strdup(file->path);
+	m.old = old;
+	m.new_path = path;
+	struct err *e = old && path ? vec_push(&ret->modules, m) : err_nomem();
+	if (e) {
+		free(old);
+		free(path);
+	}
+	return e;
+}
+
+struct err *revert_find(const struct record_list *records, int64_t to, struct revert *ret)
+{
+	*ret = (struct revert){.from = record_list_generation(records)};
+	if (!ret->from)
+		return err_refuse("never-updated", NULL,
+				  "the process was never updated: it runs the program it "
+				  "started with");
+	if (to >= ret->from)
+		return err_new(ERR_USAGE, "the process is in generation %u", ret->from);
+	ret->to = to < 0 ? ret->from - 1 : (uint32_t)to;
+	struct err *e = NULL;
+	vec_for_each(f, &records->v)
+		if (!e && f->record.generation > ret->to)
+			e = add_module(&f->record, ret->to, ret);
+	if (!e && !ret->modules.n)
+		e = err_refuse("no-generation", NULL,
+			       "generation %u ran the same program as this one", ret->to);
+	if (e)
+		revert_deinit(ret);
+	return e;
+}
+
+struct err *revert_run(pid_t pid, int64_t to, const struct update_options *opt,
+		       struct update_result *ret)
+{
+	_cleanup_(maps_deinit) struct maps maps = {0};
+	_cleanup_(record_list_deinit) struct record_list records = {0};
+	_cleanup_(revert_deinit) struct revert r = {0};
+
+	ret->pid = pid;
+	TRY(maps_read(pid, &maps));
+	TRY(record_list_read(pid, &maps, &records));
+	TRY(revert_find(&records, to, &r));
+	// Somebody who updates it meanwhile has the last word.
+	struct update_options o = *opt;
+	const unsigned from = r.from;
+	if (!o.expected_generation)
+		o.expected_generation = &from;
+	ret->generation = from;
+	return update_run(pid, &(struct update_set){.v = r.modules.v, .n = r.modules.n},
+			  &o, ret);
+}
