@@ -81,6 +81,9 @@ struct err *parse_pid(const char *text, int *ret) must_check;
 // Seconds, not negative, fractions allowed.
 struct err *parse_seconds(const char *text, double *ret) must_check;
 
+// A generation of a process; a usage error otherwise.
+struct err *parse_generation(const char *text, int *ret) must_check;
+
 // One line on stderr that says where a slow job is: on a terminal it is rewritten in
 // place once the job has taken a second; with `verbose` each text is a line of its own at
 // once; otherwise nothing.

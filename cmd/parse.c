@@ -21,6 +21,18 @@ struct err *parse_pid(const char *text, int *ret)
 	return NULL;
 }
 
+struct err *parse_generation(const char *text, int *ret)
+{
+	char *end;
+
+	errno = 0;
+	long n = strtol(text, &end, 10);
+	if (end == text || *end || errno || n < 0 || n > INT_MAX)
+		return err_new(ERR_USAGE, "'%s' is not a generation", text);
+	*ret = (int)n;
+	return NULL;
+}
+
 struct err *parse_seconds(const char *text, double *ret)
 {
 	static const double longest = 1e6;

@@ -77,6 +77,13 @@ static const char *plural(size_t n)
 	return n == 1 ? "" : "s";
 }
 
+static const char *done_word(const struct verb *verb)
+{
+	if (!strcmp(verb->name, "plan"))
+		return "can update";
+	return strcmp(verb->name, "revert") ? "updated" : "reverted";
+}
+
 static void print_done(const struct verb *verb, const struct molt_report *r)
 {
 	size_t n = changed(&r->functions);
@@ -89,10 +96,10 @@ static void print_done(const struct verb *verb, const struct molt_report *r)
 		       r->functions.ref_only, r->functions.imm_only, r->functions.added,
 		       r->functions.removed, r->threads, plural(r->threads));
 	else
-		printf("updated %d %s: %zu function%s changed, %u thread%s, stopped %.1f "
+		printf("%s %d %s: %zu function%s changed, %u thread%s, stopped %.1f "
 		       "ms\n",
-		       (int)r->pid, r->comm, n, plural(n), r->threads, plural(r->threads),
-		       r->stop_us / 1000);
+		       done_word(verb), (int)r->pid, r->comm, n, plural(n), r->threads,
+		       plural(r->threads), r->stop_us / 1000);
 }
 
 static int print_failure(const struct molt_report *r)
@@ -148,10 +155,8 @@ int report_print(const struct verb *verb, bool json, bool tree,
 	if (!tree)
 		print_done(verb, r);
 	else
-		printf("%s %zu process%s, %u thread%s\n",
-		       strcmp(verb->name, "plan") ? "updated" : "can update",
-		       r->n_processes, r->n_processes == 1 ? "" : "es", r->threads,
-		       plural(r->threads));
+		printf("%s %zu process%s, %u thread%s\n", done_word(verb), r->n_processes,
+		       r->n_processes == 1 ? "" : "es", r->threads, plural(r->threads));
 	return DONE;
 }
 
@@ -206,9 +211,7 @@ int reports_print(const struct verb *verb, bool json, bool tree,
 		return print_all_json(verb, tree, r, n);
 	for (size_t i = 0; i < n; i++)
 		done += r[i]->verdict == MOLT_DONE;
-	printf("%s %zu of %zu %s%s\n",
-	       strcmp(verb->name, "plan") ? "updated" : "can update", done, n,
-	       tree ? "tree" : "process",
+	printf("%s %zu of %zu %s%s\n", done_word(verb), done, n, tree ? "tree" : "process",
 	       n == 1 ? ""
 	       : tree ? "s"
 		      : "es");

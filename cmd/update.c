@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// molt update and molt plan: the same options, the same report.
+// molt update, molt plan and molt revert: the same options, the same report.
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/confirm.h"
 #include "cmd/report.h"
 #include "cmd/signals.h"
 #include "cmd/targets.h"
@@ -22,6 +23,9 @@ enum {
 	OPT_TREE,
 	OPT_MODULE,
 	OPT_NO_MODULES,
+	OPT_CONFIRM,
+	OPT_HEALTH,
+	OPT_TO,
 };
 
 struct arguments {
@@ -29,8 +33,10 @@ struct arguments {
 	VEC(const char *) keep_old;
 	VEC(struct molt_module) modules;
 	VEC(char *) names; // that modules refer to
+	struct confirmation confirmation;
 	bool json, verbose;
 	struct targets targets;
+	int to; // generation
 	const char *new_path;
 };
 
@@ -121,9 +127,41 @@ static struct err *parse_option(struct arguments *a, int o)
 	case OPT_TREE:
 		a->opt.tree = true;
 		return NULL;
+	case OPT_CONFIRM:
+		return parse_seconds(optarg, &a->confirmation.seconds);
+	case OPT_HEALTH:
+		a->confirmation.health = optarg;
+		return NULL;
+	case OPT_TO:
+		return parse_generation(optarg, &a->to);
 	default:
 		return err_new(ERR_INTERNAL, "option %d is not handled", o);
 	}
+}
+
+static bool is_plan(const struct verb *verb)
+{
+	return !strcmp(verb->name, "plan");
+}
+
+static bool is_revert(const struct verb *verb)
+{
+	return !strcmp(verb->name, "revert");
+}
+
+static struct molt_report *carry_out(const struct verb *verb, const struct arguments *a,
+				     pid_t pid)
+{
+	if (is_revert(verb))
+		return molt_revert(pid, a->to, &a->opt);
+	if (is_plan(verb))
+		return molt_plan(pid, a->new_path, &a->opt);
+	struct molt_report *r = molt_update(pid, a->new_path, &a->opt);
+	if (r && r->verdict == MOLT_DONE && a->confirmation.health) {
+		progress_say(a->opt.arg, "waiting for the health command");
+		confirm_or_revert(&a->confirmation, &a->opt, r);
+	}
+	return r;
 }
 
 static struct molt_report *run_one(const struct verb *verb, struct arguments *a, pid_t pid)
@@ -132,9 +170,7 @@ static struct molt_report *run_one(const struct verb *verb, struct arguments *a,
 
 	a->opt.arg = &progress;
 	progress_begin(&progress, a->verbose);
-	struct molt_report *r = !strcmp(verb->name, "plan")
-					? molt_plan(pid, a->new_path, &a->opt)
-					: molt_update(pid, a->new_path, &a->opt);
+	struct molt_report *r = carry_out(verb, a, pid);
 	progress_end(&progress);
 	return r;
 }
@@ -215,9 +251,12 @@ static int run_update(const struct verb *verb, int argc, char **argv)
 		{"debug", required_argument, NULL, OPT_DEBUG},
 		{"allow-holes", no_argument, NULL, OPT_HOLES},
 		{"tree", no_argument, NULL, OPT_TREE},
+		{"confirm", required_argument, NULL, OPT_CONFIRM},
+		{"health", required_argument, NULL, OPT_HEALTH},
+		{"to", required_argument, NULL, OPT_TO},
 		{},
 	};
-	_cleanup_(arguments_deinit) struct arguments a = {};
+	_cleanup_(arguments_deinit) struct arguments a = {.to = MOLT_PREVIOUS};
 
 	for (int o; (o = getopt_long(argc, argv, "hv", options, NULL)) != -1;) {
 		if (o == 'h')
@@ -228,9 +267,17 @@ static int run_update(const struct verb *verb, int argc, char **argv)
 		if (e)
 			return cmd_fail(verb, e, a.json);
 	}
+	if (a.to != MOLT_PREVIOUS && !is_revert(verb))
+		return cmd_usage(verb, "--to is for molt revert");
+	if (!a.confirmation.health != !(a.confirmation.seconds > 0) ||
+	    (a.confirmation.health && is_revert(verb)))
+		return cmd_usage(verb, "--confirm SECONDS and --health COMMAND belong "
+				       "together, in molt update");
 	int used = a.targets.exe || a.targets.unit ? 0 : 1;
 	int n_new = argc - optind - used;
-	if (n_new != 1 && (n_new != 0 || !a.modules.n))
+	if (is_revert(verb) && (n_new || a.modules.n))
+		return cmd_usage(verb, "one pid (or --exe, --unit) is needed");
+	if (!is_revert(verb) && n_new != 1 && (n_new != 0 || !a.modules.n))
 		return cmd_usage(verb, "a pid (or --exe, --unit) and the new program (or "
 				       "--module) are needed");
 	struct err *e = targets_find(&a.targets, argv[optind], a.opt.tree);
@@ -272,7 +319,24 @@ const struct verb verb_update = {
 		"code "
 		"(5)\n"
 		"      --at FUNC        update at the moment when FUNC "
-		"returns\n" SHARED_HELP,
+		"returns\n"
+		"      --confirm SECONDS --health COMMAND\n"
+		"                       go back unless COMMAND (sh -c, with MOLT_PID) "
+		"succeeds in time\n" SHARED_HELP,
+	.run = run_update,
+	.acts = true,
+};
+
+const struct verb verb_revert = {
+	.name = "revert",
+	.summary = "Moves an updated process back to the program of before",
+	.synopsis = "[OPTION]... PID|--exe PATH|--unit NAME",
+	.help = "Undoes the last update, with the checks of an update; a second revert "
+		"undoes the first.\n\n"
+		"      --to GENERATION  back to an earlier one; 'molt status PID' lists "
+		"them\n"
+		"      --wait SECONDS   as for update\n"
+		"      --at FUNC        as for update\n" SHARED_HELP,
 	.run = run_update,
 	.acts = true,
 };

@@ -189,9 +189,10 @@ static bool boundary_target(const struct site *s, taddr_t *ret)
 			module_symbol_named(s->p->subject->old, names[i]);
 		const struct symbol *new = module_symbol_named(s->p->new, names[i]);
 
-		if (!old || !new || new->addr != s->i->target)
+		if (!old || !new || new->addr != s->i->target || !(s->i->flags & INSN_LEA))
 			continue;
-		*ret = subject_base(s->p->subject) + old->addr;
+		*ret = s->p->comes_home ? s->p->layout.base + s->i->target
+					: subject_base(s->p->subject) + old->addr;
 		return true;
 	}
 	return false;
@@ -202,7 +203,12 @@ static bool boundary_target(const struct site *s, taddr_t *ret)
 // whole, so that its base and end stay together.
 static bool follows_twin(const struct site *s)
 {
+	taddr_t ignored;
+
 	if (!s->twin || twin_moved(s))
+		return false;
+	// In an image of before each of these places is where it was, however often others came between.
+	if (s->p->comes_home && boundary_target(s, &ignored))
 		return false;
 	return !s->changed || site_vars(s).inside != NO_TWIN ||
 	       region_writable(module_region(s->p->new, s->i->target));

@@ -90,6 +90,7 @@ struct err *revert_run(pid_t pid, int64_t to, const struct update_options *opt,
 	TRY(revert_find(&records, to, &r));
 	// Somebody who updates it meanwhile has the last word.
 	struct update_options o = *opt;
+	o.named_only = true; // the records say which
 	const unsigned from = r.from;
 	if (!o.expected_generation)
 		o.expected_generation = &from;

@@ -140,7 +140,7 @@ static int write_all(int fd, const uint8_t *p, size_t n)
 	return 0;
 }
 
-// Under another name first: a name of the store is never half a file.
+// Under another name first: a name of the store is never half a file. Executable: /proc/PID/exe may name it.
 static int put_file(int dir, const char *name, const uint8_t *p, size_t n)
 {
 	char temporary[ID_MAX + 32];
@@ -148,7 +148,7 @@ static int put_file(int dir, const char *name, const uint8_t *p, size_t n)
 	snprintf(temporary, sizeof(temporary), ".tmp-%d-%.*s", (int)getpid(), ID_MAX,
 		 name);
 	int fd = openat(dir, temporary,
-			O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+			O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0700);
 	if (fd < 0)
 		return -errno;
 	int r = write_all(fd, p, n);

@@ -242,9 +242,10 @@ static struct err *not_the_program(const struct record_image *im)
 static struct err *open_program(const char *path, const char *build_id,
 				const char *debug_dir, bool bare, struct module **ret)
 {
+	_cleanup_free_ char *kept_debug = store_debug_dir(path);
 	char id[PROGRAM_ID_MAX] = "";
-	struct err *e =
-		bare ? module_open_bare(path, ret) : module_open(path, debug_dir, ret);
+	struct err *e = bare ? module_open_bare(path, ret)
+			     : module_open(path, debug_dir ? debug_dir : kept_debug, ret);
 
 	if (e) {
 		*ret = NULL;
@@ -264,16 +265,13 @@ static struct err *open_program(const char *path, const char *build_id,
 struct err *record_image_open(const struct record_image *im, const char *debug_dir,
 			      bool bare, struct module **ret)
 {
-	_cleanup_free_ char *kept = NULL, *kept_debug = NULL;
+	_cleanup_free_ char *kept = NULL;
 
 	TRY(open_program(im->path, im->build_id, debug_dir, bare, ret));
 	if (*ret)
 		return NULL;
-	if (store_find(im->build_id, &kept)) {
-		kept_debug = store_debug_dir(kept);
-		TRY(open_program(kept, im->build_id, debug_dir ? debug_dir : kept_debug,
-				 bare, ret));
-	}
+	if (store_find(im->build_id, &kept))
+		TRY(open_program(kept, im->build_id, debug_dir, bare, ret));
 	return *ret ? NULL : not_the_program(im);
 }
 

@@ -91,6 +91,15 @@ static const struct code_text table[] = {
 	{"generation-changed", "the process was updated meanwhile",
 	 "What was to be undone is no longer what runs: another update came in between.",
 	 "Look at 'molt status PID' and decide anew."},
+	{"not-confirmed", "the update was taken back",
+	 "The command of --health did not succeed in time, or molt was told to end; the "
+	 "process runs the program of before again, one generation further.",
+	 "See why the new program did not get healthy; the old one serves meanwhile."},
+	{"not-reverted", "the update should be taken back, and could not be",
+	 "The command of --health did not succeed, and the way back was refused: the new "
+	 "program has changed something that the old one cannot take.",
+	 "The process runs the new program. Remove the reason and use 'molt revert PID', "
+	 "or restart it."},
 	{"never-updated", "there is nothing to go back to",
 	 "The process runs the program it was started with.",
 	 "'molt status' without a pid lists the processes that were updated."},

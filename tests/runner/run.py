@@ -44,6 +44,13 @@ class Run:
             self.healthy()
             self.victim.quit()
 
+    def third(self):
+        """A third program of the case, built when it is first asked for."""
+        folder = os.path.join(self.top, "v3")
+        if os.path.exists(folder):
+            return os.path.join(folder, "prog")
+        return self.case.build(self.variant, "v3", folder)
+
     def start(self, prog):
         env = dict(os.environ, **dict(w.split("=", 1) for w in self.case.set.get("env", "").split()))
         user = int(self.case.set["user"]) if "user" in self.case.set else None
@@ -128,7 +135,8 @@ class Run:
         cmd = [*self.prefix, tool or self.args.molt, *words]
         try:
             r = subprocess.run(cmd, capture_output=True, text=True, timeout=TIMEOUT, errors="replace",
-                               start_new_session=True)
+                               start_new_session=True,
+                               env=dict(os.environ, MOLT_STATE=os.path.join(self.top, "state")))
         except subprocess.TimeoutExpired:
             raise Failure(f"molt {words[0]} did not end within {TIMEOUT} s")
         self.log += ["$ " + " ".join(cmd), *r.stdout.splitlines()[:60], *r.stderr.splitlines()[:60],
@@ -151,7 +159,7 @@ class Run:
         self.update("plan", value, self.new or self.new_prog)
 
     def step_revert(self, value):
-        self.update("update", value, self.old_prog)
+        self.update("revert", value)
 
     def step_modules(self, value):
         self.modules = value.split()
@@ -174,13 +182,13 @@ class Run:
             self.victim.kill()
             self.start(self.new_prog)
 
-    def update(self, verb, want, new, beside=None):
+    def update(self, verb, want, new=None, beside=None):
         """`beside`: the program beside which the new libraries lie; `new` None: they alone."""
         v = self.victim
         pid = str(self.target if self.target is not None else v.pid)
-        args = self.molt_args if verb == "update" else []
+        args = self.molt_args if verb != "plan" else []
         before = None if v.done else v.picture()
-        files = [*([new] if new else []), *self.module_args(beside or new)]
+        files = [*([new] if new else []), *(self.module_args(beside or new) if beside or new else [])]
         code = self.molt(verb, pid, *files, "--json", *args, tool=special.tool(self))
         self.check_verdict(verb, want, code)
         if v.done or before is None:

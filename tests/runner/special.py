@@ -76,6 +76,8 @@ NEW = {
     "other": lambda run, path: "/bin/true",
     "static": lambda run, path: compiled(run, path, "-static"),
     "old": lambda run, path: run.old_prog,
+    "v2": lambda run, path: run.new_prog,
+    "v3": lambda run, path: run.third(),
 }
 
 
@@ -131,6 +133,28 @@ def as_nobody(run):
 
 def delete_old(run):
     os.unlink(run.old_prog)
+
+
+def copies(run):
+    """The files that molt keeps for a revert."""
+    folder = os.path.join(run.top, "state", "programs")
+    names = [os.path.join(folder, f) for f in os.listdir(folder)]
+    if not names:
+        raise Failure("molt has kept no copies")
+    return names
+
+
+def damage_copies(run):
+    for path in copies(run):
+        if "." not in os.path.basename(path):
+            with open(path, "r+b") as f:
+                f.seek(4096)
+                f.write(b"damaged")
+
+
+def delete_copies(run):
+    for path in copies(run):
+        os.unlink(path)
 
 
 def replace_old(run):
@@ -244,6 +268,8 @@ def need(program):
 DO = {
     "as-nobody": as_nobody,
     "delete-old": delete_old,
+    "damage-copies": damage_copies,
+    "delete-copies": delete_copies,
     "replace-old": replace_old,
     "traced": traced,
     "untraced": untraced,
