@@ -100,9 +100,6 @@ static const struct code_text table[] = {
 	 "program has changed something that the old one cannot take.",
 	 "The process runs the new program. Remove the reason and use 'molt revert PID', "
 	 "or restart it."},
-	{"never-updated", "there is nothing to go back to",
-	 "The process runs the program it was started with.",
-	 "'molt status' without a pid lists the processes that were updated."},
 	{"no-generation", "that generation cannot be gone back to",
 	 "Its record is gone (the last 32 are kept), or it ran the same program as now.",
 	 "'molt status PID' lists the generations; 'molt update PID FILE' goes to any "
@@ -146,9 +143,11 @@ static const struct code_text table[] = {
 	 "read with.",
 	 "Nothing was written. Try again."},
 	{"never-updated", "the process was never updated",
-	 "It runs the program that it was started with: gdb and perf understand it as "
-	 "it is. Of a core, the memory with molt's record may also have been left out.",
-	 "Use gdb -p PID, or gdb PROGRAM CORE. If a core should have it, look at "
+	 "It runs the program that it was started with: there is nothing to go back to, "
+	 "and gdb and perf understand it as it is. Of a core, the memory with molt's "
+	 "record may also have been left out.",
+	 "'molt status' lists the processes that were updated. Use gdb -p PID, or gdb "
+	 "PROGRAM CORE. If a core should have it, look at "
 	 "/proc/PID/coredump_filter: bit 0 (private memory) must be set."},
 	{"no-core", "the file is no core",
 	 "molt symbols takes the pid of a process, or an ELF core of an x86-64 process.",
