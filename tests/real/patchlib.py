@@ -16,6 +16,7 @@ from serverlib import HERE, MOLT, TOP, Failure, Unavailable, built, molt
 
 # Codes of refusals that name a type, a variable or thread-local data: an outcome. Any other refusal is a failure.
 DATA_CODES = ("type-", "var-", "tls-")
+BAD = ("wrong", "dropped", "hung", "lost")  # what no client may count
 
 
 class Case:
@@ -141,8 +142,7 @@ def one_run(make, patch, old, new, args):
             books = load.stop()
             for k, v in books.items():
                 clients[k] = max(clients.get(k, 0), v) if k.startswith("longest") else clients.get(k, type(v)()) + v
-        bad = {k: clients[k] for k in ("wrong", "dropped", "hung", "lost") if clients.get(k)}
-        if bad:
+        if any(clients.get(k) for k in BAD):
             raise Failure(f"clients: {clients}")
         case.server.nothing_clings()
         case.look(outcome == "updated")
@@ -172,18 +172,73 @@ def describe(run):
     return f"{run['outcome']} {run['code']}: {run['object']}: {run['reason']}"
 
 
-def main(package, make, steps, quick, want, usage):
-    """`steps()` gives the patches, `quick` the numbers of those that run by default, `want` {number: outcome or code}."""
+def chain(package, case_of, steps, args):
+    """One process forth through the given numbers of patches and back again, a full look at the end."""
+    folder = tempfile.mkdtemp(prefix=f"molt-{package}-")
+    programs = built(f"build-{package}", *map(str, steps))
+    case = case_of(programs[0], programs[-1], None, folder)
+    stops = []
+    try:
+        case.start()
+        case.before()
+        for new in programs[1:] + programs[-2::-1]:
+            code, report, said = molt("update", case.server.pid, new, "--wait", str(args.wait))
+            if code:
+                raise Failure(f"molt update to {new}: exit {code}: {said[:1000]}")
+            stops.append(report["stop_us"])
+            time.sleep(args.on)
+        case.after()
+        clients = [load.stop() for load in case.loads]
+        if any(c.get(k) for c in clients for k in BAD):
+            raise Failure(f"clients: {clients}")
+        case.server.nothing_clings()
+        case.end()
+        return {"stops": stops, "ops": sum(c["ops"] for c in clients)}
+    finally:
+        case.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_chains(package, case_of, chains, args):
+    bad = 0
+    for steps in chains:
+        for i in range(args.repeat):
+            label = f"{package} chain {'-'.join(map(str, steps))}" + (f" {i + 1}/{args.repeat}" if args.repeat > 1 else "")
+            try:
+                run = chain(package, case_of, steps, args)
+                stops = run["stops"]
+                print(f"ok {label} and back: {len(stops)} updates, stopped {min(stops):.0f} to {max(stops):.0f} us; "
+                      f"{run['ops']} replies right", flush=True)
+            except Unavailable as e:
+                print(f"skip {label}: {e}", flush=True)
+                break
+            except (Failure, OSError, subprocess.SubprocessError) as e:
+                bad += 1
+                run = {"reason": str(e)}
+                print(f"not ok {label}: {e}", flush=True)
+            if args.record:
+                write(args.record, {"program": package, "chain": steps, **about(), **run})
+    return 1 if bad else 0
+
+
+def main(package, make, steps, quick, want, usage, chains=()):
+    """`steps()` gives the patches, `quick` the numbers of those that run by default, `want` {number: outcome or code}.
+
+    `chains`: numbers of patches that one process of the plain case goes through with --chain.
+    """
     p = argparse.ArgumentParser(usage=usage.split("\n\n")[1][len("usage: "):])
     p.add_argument("--all", action="store_true")
     p.add_argument("--repeat", type=int, default=1)
     p.add_argument("--wait", type=float, default=10)
     p.add_argument("--on", type=float, default=0.2, help="seconds of load after the update")
     p.add_argument("--control", action="store_true")
+    p.add_argument("--chain", action="store_true")
     p.add_argument("--record", metavar="FILE", help="append each run as a line of JSON")
     p.add_argument("numbers", nargs="*", type=int)
     args = p.parse_args()
     bad = 0
+    if args.chain:
+        return run_chains(package, make, chains, args)
     try:
         todo = steps()
     except Unavailable as e:
@@ -219,5 +274,9 @@ def record(path, package, patch, run, changed):
     line = {"program": package, "version": version.stdout.strip(), "old": patch.old, "new": patch.new, "patch": patch.name,
             "cves": patch.own, "changed": changed, "command": " ".join([os.path.basename(sys.argv[0])] + sys.argv[1:]),
             **about(), **run}
+    write(path, line)
+
+
+def write(path, line):
     with open(path, "a") as f:
         f.write(json.dumps(line) + "\n")
