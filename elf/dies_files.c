@@ -103,6 +103,8 @@ static bool line_head(const struct dies *d, const struct die_unit *u, struct lin
 		return false;
 	if (h->shape.version == 5) {
 		h->shape.address_size = (uint8_t)cursor_uint(&h->c, 1);
+		if (h->shape.address_size != 8 && h->shape.address_size != 4)
+			return false;
 		cursor_skip(&h->c, 1);
 	}
 	cursor_skip(&h->c, h->shape.offset_size); // header_length

@@ -58,11 +58,15 @@ static inline void cursor_skip(struct cursor *c, uint64_t n)
 		c->p += n;
 }
 
-// A little-endian number of n (1 to 8) bytes.
+// A little-endian number of n (1 to 8) bytes; others are damage.
 static inline uint64_t cursor_uint(struct cursor *c, unsigned n)
 {
 	uint64_t v = 0;
 
+	if (n > sizeof(v)) {
+		cursor_fail(c);
+		return 0;
+	}
 	if (!cursor_has(c, n))
 		return 0;
 	memcpy(&v, c->p, n);
