@@ -153,7 +153,10 @@ static void tell(struct molt_report *r, const struct molt_report *back, const ch
 	char text[1024];
 
 	if (!back || back->verdict != MOLT_DONE) {
-		snprintf(text, sizeof(text), "the process stays in the new program: %s",
+		snprintf(text, sizeof(text), "%s: %s",
+			 back && has_code(back, "generation-changed")
+				 ? "the process is left alone"
+				 : "the process stays in the new program",
 			 back && back->reason ? back->reason : "no memory");
 		set_reason(r,
 			   back && back->verdict == MOLT_LOST ? MOLT_LOST : MOLT_INTERNAL,

@@ -33,7 +33,7 @@ _molt()
 		words=$(systemctl list-units --type=service --plain --no-legend 2>/dev/null | cut -d' ' -f1)
 		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 		return ;;
-	--wait | --at | --keep-old)
+	--wait | --at | --keep-old | --confirm | --health | --to)
 		return ;;
 	esac
 	case $verb in
@@ -44,7 +44,7 @@ _molt()
 	symbols)
 		words=$(cd /proc && printf '%s\n' [0-9]*)
 		compopt -o default 2>/dev/null ;;
-	update | plan)
+	update | plan | revert)
 		if ! _molt_has_pid; then
 			words=$(cd /proc && printf '%s\n' [0-9]*)
 		else
@@ -66,7 +66,7 @@ _molt_has_pid()
 	local i
 	for ((i = 2; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i-1]} == --exe || ${COMP_WORDS[i-1]} == --unit ]] && return 0
-		[[ ${COMP_WORDS[i]} =~ ^[0-9]+$ && ${COMP_WORDS[i-1]} != --wait ]] && return 0
+		[[ ${COMP_WORDS[i]} =~ ^[0-9]+$ && ! ${COMP_WORDS[i-1]} =~ ^--(wait|to|confirm)$ ]] && return 0
 	done
 	return 1
 }
