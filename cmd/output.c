@@ -91,7 +91,7 @@ int cmd_print_json(json_t *object, int code)
 	json_decref(object);
 	if (!text) {
 		fputs("molt: out of memory\n", stderr);
-		return FAILED_INTERNAL;
+		return code == DONE ? FAILED_INTERNAL : code;
 	}
 	puts(text);
 	return code;

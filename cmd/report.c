@@ -7,6 +7,14 @@
 
 #include "util/vec.h"
 
+// What was done stays done when there is no memory to tell of it.
+static int print_kept(const struct verb *verb, json_t *o, int code)
+{
+	int printed = cmd_print_json(o, code);
+
+	return verb->acts ? code : printed;
+}
+
 static json_t *functions_json(const struct molt_functions *f)
 {
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "same", (json_int_t)f->same,
@@ -64,7 +72,7 @@ static int print_json(const struct verb *verb, bool tree, const struct molt_repo
 
 	if (tree)
 		json_object_set_new(o, "processes", processes_json(r));
-	return cmd_print_json(o, (int)r->verdict);
+	return print_kept(verb, o, (int)r->verdict);
 }
 
 static size_t changed(const struct molt_functions *f)
@@ -199,7 +207,7 @@ static int print_all_json(const struct verb *verb, bool tree,
 	}
 	json_object_set_new(o, "verdict", json_string(verdict_of(code)));
 	json_object_set_new(o, "processes", list);
-	return cmd_print_json(o, code);
+	return print_kept(verb, o, code);
 }
 
 int reports_print(const struct verb *verb, bool json, bool tree,
