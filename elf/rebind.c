@@ -159,6 +159,18 @@ static struct err *change_dwarf(struct rebind *r)
 	return d.info.out ? rebind_dwarf(&d) : NULL;
 }
 
+// The strings of a symbol table, if both can be made anew: neither is in memory, nor has been made anew before.
+static struct out_section *names_of(const struct rebind *r, const struct out_section *s)
+{
+	size_t link = s->header.sh_link;
+	struct out_section *names = link < r->sections.n ? &r->sections.v[link] : NULL;
+
+	if (!names || names->header.sh_type != SHT_STRTAB || !names->in || names->out ||
+	    s->out || ((s->header.sh_flags | names->header.sh_flags) & SHF_ALLOC))
+		return NULL;
+	return names;
+}
+
 static struct err *change_symbols(struct rebind *r, const struct numbering *n, size_t own,
 				  unsigned generation)
 {
@@ -181,11 +193,9 @@ static struct err *change_symbols(struct rebind *r, const struct numbering *n, s
 			TRY(rebind_symtab(r, s, map, n_map));
 			continue;
 		}
-		size_t link = s->header.sh_link;
-		if (!dynamic && link < r->sections.n && r->sections.v[link].in &&
-		    !r->sections.v[link].out)
-			TRY(rebind_old_symtab(s, &r->sections.v[link], generation, map,
-					      n_map));
+		struct out_section *names = names_of(r, s);
+		if (!dynamic && names)
+			TRY(rebind_old_symtab(s, names, generation, map, n_map));
 	}
 	return NULL;
 }
