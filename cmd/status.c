@@ -211,8 +211,8 @@ static int show_all(const struct verb *verb, bool json)
 		       stage(s) ? ", update: " : "", stage(s) ? stage(s) : "");
 	}
 	if (list.unreadable)
-		fprintf(stderr, "molt: %zu processes could not be looked at\n",
-			list.unreadable);
+		fprintf(stderr, "molt: %zu process%s could not be looked at\n",
+			list.unreadable, list.unreadable == 1 ? "" : "es");
 	return DONE;
 }
 

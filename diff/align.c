@@ -108,6 +108,8 @@ struct err *align_bodies(const struct body *old, const struct body *new, uint32_
 	size_t least = n_o < n_n ? n_o : n_n;
 
 	memset(near, 0xff, n_n * sizeof(*near));
+	if (!least)
+		return NULL;
 	while (head < least &&
 	       old->insns.v[head].hash_noimm == new->insns.v[head].hash_noimm) {
 		near[head] = (uint32_t)head;

@@ -118,9 +118,12 @@ static struct err *refuse_site(const struct site *s, const char *code, const cha
 
 	snprintf(object, sizeof(object), "%s", s->f->name);
 	dwarf_line(s->p->new, s->i->addr, &pos);
-	return err_refuse(code, object, "%s+0x%lx%s%s%.0d: reference to 0x%lx %s",
-			  s->f->name, s->i->addr - s->f->addr, pos.file ? " in " : "",
-			  pos.file ? pos.file : "", pos.line, s->i->target, why);
+	if (!pos.file)
+		return err_refuse(code, object, "%s+0x%lx: reference to 0x%lx %s",
+				  s->f->name, s->i->addr - s->f->addr, s->i->target, why);
+	return err_refuse(code, object, "%s+0x%lx (%s:%d): reference to 0x%lx %s",
+			  s->f->name, s->i->addr - s->f->addr, pos.file, pos.line,
+			  s->i->target, why);
 }
 
 // The old instruction's target as it is in the process now: read from the live image, so that it is right

@@ -372,11 +372,6 @@ static const struct code_text table[] = {
 	 "Leave out --at: molt then takes the first moment at which no thread is inside "
 	 "changed "
 	 "code."},
-	{"unwind-failed", "a thread's stack cannot be walked",
-	 "Without complete unwind information molt cannot tell which functions are "
-	 "active in the thread.",
-	 "Build hand-written assembly with CFI directives; try again if the thread "
-	 "was in such code by chance."},
 	{"keep-old-unsafe", "a function cannot go on in its old body",
 	 "The function named by --keep-old relies on something that will be "
 	 "different: a register that gcc's -fipa-ra knew to be untouched by what it "
