@@ -239,15 +239,29 @@ struct err *uninstall(struct installed *in)
 static bool is_live_record(const struct target *t, const struct mapping *m)
 {
 	vec_for_each(f, &t->records.v)
-		if (m->start >= f->addr && m->start < f->addr + f->len)
+		if (!f->gone && m->start >= f->addr && m->start < f->addr + f->len)
 			return true;
 	return false;
+}
+
+// Of a library that was closed ld.so unmapped the last image; what it started with is molt's to clear, unless it had
+// come back there.
+static struct err *clear_closed(const struct record *r, struct helper *h)
+{
+	const struct record_image *first = &r->images.v[0];
+
+	if (r->images.n < 2 || first->base == r->layout.base)
+		return NULL;
+	return helper_munmap(h, first->base, first->span);
 }
 
 struct err *clear_leftovers(const struct target *t, struct helper *h)
 {
 	static const char record[] = "/memfd:" RECORD_NAME;
 
+	vec_for_each(f, &t->records.v)
+		if (f->gone)
+			TRY(clear_closed(&f->record, h));
 	vec_for_each(m, &t->maps.v) {
 		uint64_t len = m->end - m->start;
 		bool dead_image = is_image_head(m) && !target_in_images(t, m->start);

@@ -66,7 +66,7 @@ static bool was_that(const struct wanted *w, const char *text)
 
 // What an update made of it counts, not what it started with.
 static bool by_record(const struct wanted *w, pid_t pid, const struct maps *maps,
-		      bool *recorded)
+		      bool *recorded, bool *library)
 {
 	struct record_list list = {0};
 	bool ret = false;
@@ -77,6 +77,11 @@ static bool by_record(const struct wanted *w, pid_t pid, const struct maps *maps
 	if (exe)
 		ret = !strcmp(exe->record.images.v[exe->record.images.n - 1].path,
 			      w->path);
+	vec_for_each(f, &list.v)
+		*library |= *f->record.name &&
+			    (!strcmp(f->record.name, w->path) ||
+			     !strcmp(f->record.images.v[f->record.images.n - 1].path,
+				     w->path));
 	err_free(e);
 	record_list_deinit(&list);
 	return ret;
@@ -95,7 +100,7 @@ static void look(const struct wanted *w, pid_t pid, bool *runs, bool *maps_file)
 {
 	_cleanup_(maps_deinit) struct maps maps = {0};
 	char link[64], text[PATH_MAX];
-	bool recorded = false;
+	bool recorded = false, library = false; // a library that was updated from or to it
 
 	*runs = *maps_file = false;
 	snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
@@ -107,10 +112,10 @@ static void look(const struct wanted *w, pid_t pid, bool *runs, bool *maps_file)
 		return;
 	}
 	bool here = same_mounts(pid);
-	bool by_path = by_record(w, pid, &maps, &recorded);
+	bool by_path = by_record(w, pid, &maps, &recorded, &library);
 	bool began_as = is_that(w, link) || (here && was_that(w, text));
 	*runs = recorded ? here && by_path : began_as;
-	*maps_file = here && !began_as && maps_it(w, &maps);
+	*maps_file = here && !began_as && (library || maps_it(w, &maps));
 }
 
 static int by_pid(const void *a, const void *b)

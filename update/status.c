@@ -73,6 +73,14 @@ static struct err *make_generation_zero(pid_t pid, struct record *ret)
 	return e;
 }
 
+// ld.so unmaps the image of a library that is closed.
+static bool is_mapped(const struct maps *maps, const struct record *r)
+{
+	const struct mapping *m = maps_at(maps, r->layout.base);
+
+	return m && (!m->ino || strstr(m->path, IMAGE_NAME));
+}
+
 static struct err *read_record(pid_t pid, struct status *ret)
 {
 	_cleanup_(maps_deinit) struct maps maps = {};
@@ -94,8 +102,12 @@ static struct err *read_record(pid_t pid, struct status *ret)
 		memmove(exe, exe + 1, (size_t)(last - exe) * sizeof(*exe));
 		records.v.n--;
 	}
-	ret->libraries = records;
-	records = (struct record_list){};
+	vec_for_each(f, &records.v) {
+		if (!is_mapped(&maps, &f->record))
+			continue;
+		TRY(vec_push(&ret->libraries.v, *f));
+		f->record = (struct record){}; // taken over
+	}
 	return NULL;
 }
 
