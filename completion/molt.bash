@@ -33,6 +33,9 @@ _molt()
 		words=$(systemctl list-units --type=service --plain --no-legend 2>/dev/null | cut -d' ' -f1)
 		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 		return ;;
+	--module)
+		compopt -o default 2>/dev/null
+		return ;;
 	--wait | --at | --keep-old | --confirm | --health | --to)
 		return ;;
 	esac
