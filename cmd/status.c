@@ -7,6 +7,7 @@
 
 #include "cmd/targets.h"
 #include "cmd/verbs.h"
+#include "update/revert.h"
 #include "update/status.h"
 #include "util/cleanup.h"
 
@@ -119,6 +120,27 @@ static char *debugging_command(int pid)
 		       : ret;
 }
 
+// Whether what a revert needs is there; whether the process can take it, only a plan can say.
+static void print_revert(const struct status *s)
+{
+	_cleanup_(revert_deinit) struct revert r = {};
+	_cleanup_(err_freep) struct err *e = revert_look(s->pid, REVERT_PREVIOUS, &r);
+
+	if (e)
+		printf("  no revert: %s\n", e->message);
+	else
+		printf("  molt revert %d goes to generation %u\n", (int)s->pid, r.to);
+}
+
+static json_t *revert_json(const struct status *s)
+{
+	_cleanup_(revert_deinit) struct revert r = {};
+	_cleanup_(err_freep) struct err *e = revert_look(s->pid, REVERT_PREVIOUS, &r);
+
+	return e ? json_pack("{s:b, s:s}", "possible", 0, "reason", e->message)
+		 : json_pack("{s:b, s:i}", "possible", 1, "generation", (int)r.to);
+}
+
 static int show_one_json(const struct verb *verb, const struct status *s)
 {
 	json_t *o = begin_json(verb), *members = status_json(s);
@@ -127,6 +149,8 @@ static int show_one_json(const struct verb *verb, const struct status *s)
 	json_object_update(o, members);
 	if (gdb)
 		json_object_set_new(o, "gdb", json_string(gdb));
+	if (s->generation)
+		json_object_set_new(o, "revert", revert_json(s));
 	json_decref(members);
 	return cmd_print_json(o, DONE);
 }
@@ -183,8 +207,10 @@ static int show_one(const struct verb *verb, int pid, bool json)
 	}
 	print_libraries(&s);
 	print_update(&s);
-	if (s.generation)
+	if (s.generation) {
+		print_revert(&s);
 		show_debugging(pid);
+	}
 	return DONE;
 }
 

@@ -77,17 +77,24 @@ struct err *revert_find(const struct record_list *records, int64_t to, struct re
 	return e;
 }
 
-struct err *revert_run(pid_t pid, int64_t to, const struct update_options *opt,
-		       struct update_result *ret)
+struct err *revert_look(pid_t pid, int64_t to, struct revert *ret)
 {
 	_cleanup_(maps_deinit) struct maps maps = {0};
 	_cleanup_(record_list_deinit) struct record_list records = {0};
+
+	*ret = (struct revert){0};
+	TRY(maps_read(pid, &maps));
+	TRY(record_list_read(pid, &maps, &records));
+	return revert_find(&records, to, ret);
+}
+
+struct err *revert_run(pid_t pid, int64_t to, const struct update_options *opt,
+		       struct update_result *ret)
+{
 	_cleanup_(revert_deinit) struct revert r = {0};
 
 	ret->pid = pid;
-	TRY(maps_read(pid, &maps));
-	TRY(record_list_read(pid, &maps, &records));
-	TRY(revert_find(&records, to, &r));
+	TRY(revert_look(pid, to, &r));
 	// Somebody who updates it meanwhile has the last word.
 	struct update_options o = *opt;
 	o.named_only = true; // the records say which

@@ -18,6 +18,8 @@ struct revert {
 // runs, or REVERT_PREVIOUS. Refused: never-updated, not-the-program (a file is gone), no-generation.
 struct err *revert_find(const struct record_list *records, int64_t to, struct revert *ret)
 	must_check;
+// The same, asked of the process, which is not stopped.
+struct err *revert_look(pid_t pid, int64_t to, struct revert *ret) must_check;
 void revert_deinit(struct revert *r);
 
 // Does it. It is one more generation.
