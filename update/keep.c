@@ -46,8 +46,8 @@ static struct err *add_names(const struct record_list *records, struct store_nam
 	return NULL;
 }
 
-// The programs that the records of all processes name. A process that cannot be looked at is an error: its
-// programs are not known.
+// The programs that the records of all processes name. A record that cannot be read is an error: its programs are
+// not known.
 static struct err *read_names(struct store_names *used)
 {
 	_cleanup_free_ pid_t *pids = NULL;
@@ -63,9 +63,9 @@ static struct err *read_names(struct store_names *used)
 
 		if (!e)
 			e = record_list_read(pids[i], &maps, &records);
-		// Others keep what they update in stores of their own.
-		if (e && (e->errnum == ENOENT || e->kind == ERR_LOST ||
-			  (e->kind == ERR_PERM && geteuid()))) {
+		// Whom one may not look at one cannot have updated.
+		if (e &&
+		    (e->errnum == ENOENT || e->kind == ERR_LOST || e->kind == ERR_PERM)) {
 			err_free(e);
 			continue;
 		}
