@@ -245,12 +245,35 @@ struct err *hidden_search(struct hidden *h)
 	return NULL;
 }
 
+// In the stop. Where memory was too much to be searched again, what was found before is looked at as it is now.
+static struct err *find_again(struct hidden *h)
+{
+	size_t n = h->contexts.n;
+	_cleanup_free_ struct context *before = malloc((n + 1) * sizeof(*before));
+
+	if (!before)
+		return err_nomem();
+	if (n)
+		memcpy(before, h->contexts.v, n * sizeof(*before));
+	TRY(hidden_find(h, true, IN_STOP_MAX));
+	for (size_t i = 0; i < n && !h->complete; i++)
+		TRY(vec_push(&h->contexts, before[i]));
+	if (h->complete || h->told)
+		return NULL;
+	h->told = true;
+	return plan_note(
+		h->j->units.v[0].p,
+		"the process has more memory than could be searched while it "
+		"stood still: a coroutine that began to rest just before the stop "
+		"may have been missed");
+}
+
 struct err *hidden_judge(struct hidden *h, bool stopped, struct verdicts *ret)
 {
 	if (!h->searched)
 		return NULL;
 	if (stopped && (h->has || h->may_have)) {
-		TRY(hidden_find(h, true, IN_STOP_MAX));
+		TRY(find_again(h));
 		h->has = false;
 	}
 	vec_for_each(c, &h->contexts)
@@ -262,10 +285,6 @@ struct err *hidden_notes(struct hidden *h)
 {
 	size_t n = 0;
 
-	if (!h->complete)
-		TRY(plan_note(h->j->units.v[0].p,
-			      "the process has more memory than could be searched for "
-			      "coroutines while it stood still"));
 	vec_for_each(l, &h->loose) {
 		struct stay s;
 

@@ -49,6 +49,7 @@ struct hidden {
 	VEC(struct walked) walked;
 	struct frames frames; // reused
 	bool searched, complete;
+	bool told;     // that a search in the stop was not complete
 	bool may_have; // the program uses what makes such stacks
 	bool has;      // it has one
 };
