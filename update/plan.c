@@ -224,6 +224,7 @@ static struct err *link_one(struct plan *p, void (*progress)(void *arg, const ch
 		{"relocating the new image", image_relocate},
 		{"merging initial data", merge_initial_data},
 		{"preparing ld.so", plan_ldso},
+		{"preparing unique symbols", plan_unique},
 		{"comparing the image of before", homecoming_patches},
 		{"preparing entry jumps", plan_entries}, // last: executed last
 	};

@@ -82,6 +82,7 @@ struct err *relink_instructions(struct plan *p) must_check;
 struct err *image_relocate(struct plan *p) must_check;
 struct err *merge_initial_data(struct plan *p) must_check;
 struct err *plan_ldso(struct plan *p) must_check;
+struct err *plan_unique(struct plan *p) must_check;
 struct err *plan_entries(struct plan *p) must_check;
 // Whether the entry of a function that changed gets no jump: only old code calls it.
 bool entry_is_left_out(const struct func_pair *fp, const struct func *old);
