@@ -125,6 +125,7 @@ struct molt_report *molt_revert(pid_t pid, int to, const struct molt_update_opti
 	report_fail(r, revert_run(pid, to, &uo, &result));
 	copy_result(r, &result);
 	r->total_ms = (double)(monotonic_ns() - start) / 1e6;
+	add_members(r, &result);
 	return r;
 }
 
