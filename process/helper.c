@@ -337,6 +337,7 @@ struct err *helper_start(struct process *p, taddr_t near, struct helper **ret)
 	h->process = p;
 	TRY(helper_take_slack(h));
 	TRY(helper_inject(h));
+	helper_watch(h);
 	TRY(fault_point("helper-made"));
 	TRY(helper_settle(h, near));
 	TRY(fault_point("helper-ready"));
@@ -368,6 +369,7 @@ void helper_stop(struct helper *h)
 		err_free(helper_leave_area(h));
 	err_free(fault_point("helper-left")); // there is nothing that it could make fail
 	end_thread(h);
+	helper_unwatch(h);
 	err_free(helper_clear_slack(h));
 	free(h->slack_bytes);
 	seccomp_deinit(&h->filters);

@@ -46,7 +46,7 @@ struct err *helper_mprotect(struct helper *h, taddr_t addr, uint64_t len, int pr
 struct err *helper_memfd(struct helper *h, const char *name, int *rfd, int *fd) must_check;
 
 // Gives the helper a descriptor of the tool's; its number there is in *rfd. The target needs no right to the
-// file. ERR_UNSUPPORTED family-kernel before Linux 6.9.
+// file. ERR_UNSUPPORTED family-kernel before Linux 6.9; refused seccomp.
 struct err *helper_give_fd(struct helper *h, int fd, int *rfd) must_check;
 
 pid_t helper_tid(const struct helper *h);

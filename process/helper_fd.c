@@ -10,6 +10,7 @@
 #include "os/uapi.h"
 #include "process/helper_impl.h"
 #include "process/memory.h"
+#include "process/seccomp.h"
 #include "util/cleanup.h"
 
 // As it lies in the target, at the bottom of the helper's stack.
@@ -104,11 +105,31 @@ static struct err *pass(struct helper *h, const int32_t pair[2], int fd, int *rf
 	return receive_fd(h, pair[1], rfd);
 }
 
+// These calls are not among those that every update makes.
+static struct err *check_seccomp(const struct helper *h)
+{
+	static const struct {
+		long nr;
+		const char *name;
+	} calls[] = {{SYS_socketpair, "socketpair"}, {SYS_recvmsg, "recvmsg"}};
+	static const uint64_t any[6] = {0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		if (seccomp_ask(&h->filters, calls[i].nr, any, 0) != SECCOMP_ALLOWS)
+			return err_refuse("seccomp", calls[i].name,
+					  "the seccomp filter of process %d does not "
+					  "allow %s, which "
+					  "molt needs to update several processes as one",
+					  h->process->pid, calls[i].name);
+	return NULL;
+}
+
 struct err *helper_give_fd(struct helper *h, int fd, int *rfd)
 {
 	int32_t pair[2];
 	int64_t r;
 
+	TRY(check_seccomp(h));
 	TRY(helper_syscall(
 		h, SYS_socketpair,
 		(uint64_t[6]){AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, exchange_at(h)}, &r));

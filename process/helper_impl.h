@@ -2,6 +2,7 @@
 // What helper.c and helper_start.c share.
 #pragma once
 
+#include <pthread.h>
 #include <signal.h>
 
 #include "arch/x86_64/bootstrap.h"
@@ -27,7 +28,15 @@ struct helper {
 	size_t slack_size;
 	uint8_t *slack_bytes; // what was there before; NULL when the stub is not there
 	bool stub_in_use;     // a thread could not be taken out of it: it stays
+	bool watched;	      // by a thread of the tool:
+	pthread_t watcher;
+	pid_t pid_watched;
+	int pidfd;
 };
+
+// A thread that waits for the helper's end; without it all works but for the case in helper_watch.c.
+void helper_watch(struct helper *h);
+void helper_unwatch(struct helper *h);
 
 enum {
 	HELPER_PAGE = HELPER_TABLE,

@@ -159,7 +159,7 @@ static struct err *open_one(struct family *f, pid_t pid)
 	if (!e || f->jobs.n == 1)
 		return e;
 	// A child that has come and gone again is no reason to refuse.
-	if (is_leaving(j)) {
+	if (is_leaving(j) || !tree_same_program(f->root, pid)) {
 		err_free(e);
 		return let_go(f, f->jobs.n - 1);
 	}

@@ -70,7 +70,7 @@ static bool related_by_record(pid_t a, pid_t b)
 
 // An update changes what /proc/PID/exe names, in one process and perhaps not in another: then what the records
 // say counts.
-static bool same_program(pid_t root, pid_t pid)
+bool tree_same_program(pid_t root, pid_t pid)
 {
 	struct stat a, b;
 
@@ -142,8 +142,8 @@ static struct err *take(void *arg, pid_t parent, pid_t child)
 		return NULL;
 	if (shares_memory(parent, child))
 		r->borrower = child;
-	return same_program(r->root, child) ? vec_push(&r->tree->members, child)
-					    : vec_push(&r->tree->others, child);
+	return tree_same_program(r->root, child) ? vec_push(&r->tree->members, child)
+						 : vec_push(&r->tree->others, child);
 }
 
 struct err *tree_read(pid_t root, struct tree *ret)
@@ -182,7 +182,7 @@ static struct err *look_for_new(void *arg, pid_t parent, pid_t child)
 		if (s->known[i] == child)
 			return NULL;
 	if (!s->found && tree_alive(child))
-		s->found = same_program(s->root, child);
+		s->found = tree_same_program(s->root, child);
 	return NULL;
 }
 

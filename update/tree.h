@@ -21,3 +21,6 @@ struct err *tree_grew(pid_t root, const pid_t *known, size_t n, bool *ret) must_
 
 // Whether there is such a process that has not ended.
 bool tree_alive(pid_t pid);
+
+// Whether they run the same program: by the file, or by what the records of updates say.
+bool tree_same_program(pid_t root, pid_t pid);

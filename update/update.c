@@ -46,6 +46,15 @@ static struct err *take_back(const commit_list *commits, struct err *e)
 	return e;
 }
 
+static struct err *too_quick(const struct family *f)
+{
+	return err_with(
+		err_new(ERR_BUSY,
+			"process %d forks faster than molt can prepare its children",
+			f->root),
+		"family-grew", NULL);
+}
+
 // In the stop: what must be as it is at this very moment, then the commit.
 static struct err *commit_now(struct family *f)
 {
@@ -54,11 +63,7 @@ static struct err *commit_now(struct family *f)
 
 	TRY(family_grew(f, &grew));
 	if (grew)
-		return err_with(err_new(ERR_BUSY,
-					"process %d forks faster than molt can prepare "
-					"its children",
-					f->root),
-				"family-grew", NULL);
+		return too_quick(f);
 	vec_for_each(j, &f->jobs) {
 		TRY(job_carry(*j));
 		TRY(vec_push(&commits, (*j)->commit));
@@ -142,18 +147,16 @@ static bool has_code(const struct err *e, const char *code)
 }
 
 // Whether another attempt may succeed; *changes counts words that had changed by themselves.
-static bool worth_another(struct family *f, const struct err *e, const struct moment *m,
+static bool worth_another(struct family *f, struct err **e, const struct moment *m,
 			  int *changes)
 {
-	bool time_left = monotonic_ns() < m->deadline;
-
-	if (has_code(e, "interrupted"))
-		return false;
-	if (has_code(e, "family-grew"))
-		return time_left;
-	if (e->kind == ERR_ROLLED_BACK && has_code(e, "data-changed"))
+	if (has_code(*e, "data-changed") && (*e)->kind == ERR_ROLLED_BACK)
 		return ++*changes < MAX_TRIES;
-	return e->kind != ERR_BUSY && family_shrank(f, e); // that cannot go on for ever
+	if ((*e)->kind != ERR_BUSY && family_shrank(f, *e)) {
+		err_free(*e);
+		*e = too_quick(f);
+	}
+	return has_code(*e, "family-grew") && monotonic_ns() < m->deadline;
 }
 
 static struct err *commit_with_retries(struct family *f)
@@ -165,7 +168,7 @@ static struct err *commit_with_retries(struct family *f)
 	for (;;) {
 		struct err *e = try_once(f, &m);
 
-		if (!e || committed(f) || !worth_another(f, e, &m, &changes))
+		if (!e || committed(f) || !worth_another(f, &e, &m, &changes))
 			return e;
 		bool refresh = has_code(e, "data-changed");
 		err_free(e);

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // A master with forked workers that notice any mixture of old and new: under one lock each looks which
 // version it is and whether the last one who held the lock was another. After one update there may be one change.
-// usage: prefork FILE WORKERS NAP_US UID   built by tests/run-families with -DVERSION=N
+// usage: prefork FILE WORKERS NAP_US UID [f]   f: the workers may not make sockets; built by tests/run-families with -DVERSION=N
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,7 +29,9 @@ enum { SLOTS = 16, CHURN_MS = 15 };
 
 // What the test sees; offsets are in run-families.
 struct shared {
-	atomic_uint command; // 'f' fork one more worker, 'c' churn, 'n' no more churn, 'q' quit, 'x' start a program
+	// 'f' fork one more worker, 'c' churn, 'e' churn of children that start another program, 'n' no more churn,
+	// 'q' quit, 'x' start a program
+	atomic_uint command;
 	atomic_uint flips, bad, ready;
 	struct {
 		atomic_int pid;
@@ -39,6 +45,7 @@ struct shared {
 static struct shared *shared;
 static int stamp = VERSION; // changes with the code, in the same instant
 static unsigned nap_us;
+static bool filtered;
 
 __attribute__((noinline)) static unsigned version(void)
 {
@@ -95,12 +102,29 @@ static void round_of(unsigned slot)
 	nap(200);
 }
 
+static void forbid_sockets(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socketpair, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = {sizeof(code) / sizeof(code[0]), code};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
+		_exit(1);
+}
+
 static void worker(unsigned slot, uid_t uid, pid_t master)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (uid && slot % 2 == 0 && (setgid(uid) || setuid(uid)))
 		_exit(1);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (filtered)
+		forbid_sockets();
 	shared->slot[slot].pid = getpid();
 	while (getppid() == master)
 		round_of(slot);
@@ -117,7 +141,7 @@ static void start(unsigned slot, uid_t uid)
 }
 
 // Short-lived children of the same program.
-static void churn(void)
+static void churn(bool exec)
 {
 	if (fork())
 		return;
@@ -125,6 +149,8 @@ static void churn(void)
 		compare();
 		nap(1000);
 	}
+	if (exec)
+		execl("/bin/sleep", "sleep", "0.02", NULL);
 	_exit(0);
 }
 
@@ -148,6 +174,7 @@ int main(int argc, char **argv)
 	if (shared == MAP_FAILED)
 		return 2;
 	nap_us = (unsigned)atoi(argv[3]);
+	filtered = argc > 5;
 	uid_t uid = (uid_t)atoi(argv[4]);
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
@@ -157,7 +184,7 @@ int main(int argc, char **argv)
 	for (unsigned i = 1; i <= workers; i++)
 		start(i, uid);
 	shared->ready = workers;
-	bool churning = false;
+	unsigned churning = 0;
 	for (;;) {
 		unsigned c = atomic_exchange(&shared->command, 0);
 
@@ -168,9 +195,10 @@ int main(int argc, char **argv)
 			start(++workers, uid);
 		if (c == 'x' && !fork())
 			execl("/bin/sleep", "sleep", "1000", NULL);
-		churning = c == 'c' || (churning && c != 'n');
+		if (c)
+			churning = c == 'c' || c == 'e' ? c : 0;
 		if (churning)
-			churn();
+			churn(churning == 'e');
 		shared->ready = workers;
 		reap(workers, uid);
 	}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Takes the helper thread away when it ends, whatever the tool is at. A target that starts another program (exec)
+// waits until its other threads are gone, the traced helper too, and holds a lock meanwhile that PTRACE_SEIZE waits
+// for: a tool that is just then in PTRACE_SEIZE would wait for ever, and the target with it.
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "os/uapi.h"
+#include "process/helper_impl.h"
+#include "process/wait.h"
+
+static void *watch(void *arg)
+{
+	const struct helper *h = arg;
+	struct pollfd p = {.fd = h->pidfd, .events = POLLIN};
+
+	// Not by waitid alone: that takes a traced thread's stops as well, whatever it is asked for.
+	while (poll(&p, 1, -1) < 0)
+		;
+	wait_reap(h->pid_watched);
+	return NULL;
+}
+
+void helper_watch(struct helper *h)
+{
+	sigset_t all, saved;
+
+	h->pidfd = (int)syscall(SYS_pidfd_open, h->tid, UAPI_PIDFD_THREAD);
+	if (h->pidfd < 0) // Linux 6.9
+		return;
+	h->pid_watched = h->tid;
+	// SIGCHLD wakes the thread that traces, and signals of the user are for the caller's threads.
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &saved);
+	h->watched = !pthread_create(&h->watcher, NULL, watch, h);
+	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	if (!h->watched)
+		close(h->pidfd);
+}
+
+void helper_unwatch(struct helper *h)
+{
+	if (!h->watched)
+		return;
+	pthread_cancel(h->watcher); // it may wait for a helper that does not end
+	pthread_join(h->watcher, NULL);
+	close(h->pidfd);
+	h->watched = false;
+}
