@@ -41,6 +41,7 @@ static json_t *report_json(const struct molt_report *r, json_t *o)
 	json_object_set_new(o, "pid", json_integer(r->pid));
 	json_object_set_new(o, "comm", json_string(r->comm));
 	json_object_set_new(o, "generation", json_integer(r->generation));
+	json_object_set_new(o, "already", json_boolean(r->already));
 	json_object_set_new(o, "old_build_id", json_string(r->old_build_id));
 	json_object_set_new(o, "new_build_id", json_string(r->new_build_id));
 	json_object_set_new(o, "threads", json_integer(r->threads));
@@ -96,7 +97,10 @@ static void print_done(const struct verb *verb, const struct molt_report *r)
 {
 	size_t n = changed(&r->functions);
 
-	if (!strcmp(verb->name, "plan"))
+	if (r->already)
+		printf("%d %s runs this build already: nothing to do\n", (int)r->pid,
+		       r->comm);
+	else if (!strcmp(verb->name, "plan"))
 		printf("can update %d %s: %zu function%s changed (%zu code, %zu "
 		       "reference, %zu "
 		       "immediate, %zu added, %zu removed), %u thread%s\n",

@@ -157,7 +157,7 @@ static struct molt_report *carry_out(const struct verb *verb, const struct argum
 	if (is_plan(verb))
 		return molt_plan(pid, a->new_path, &a->opt);
 	struct molt_report *r = molt_update(pid, a->new_path, &a->opt);
-	if (r && r->verdict == MOLT_DONE && a->confirmation.health) {
+	if (r && r->verdict == MOLT_DONE && !r->already && a->confirmation.health) {
 		progress_say(a->opt.arg, "waiting for the health command");
 		confirm_or_revert(&a->confirmation, &a->opt, r);
 	}

@@ -52,6 +52,7 @@ struct molt_report {
 	pid_t pid;
 	char comm[16];
 	unsigned generation; // the program it runs now: 0 is the one it started with
+	bool already;	     // it ran these very files before: nothing was done
 	char old_build_id[65], new_build_id[65]; // hex, empty when the file has none
 	unsigned threads;
 	struct molt_functions functions;

@@ -15,6 +15,7 @@ static void copy_result(struct molt_report *r, struct update_result *u)
 
 	memcpy(r->comm, u->comm, sizeof(r->comm));
 	r->generation = u->generation;
+	r->already = u->already;
 	snprintf(r->old_build_id, sizeof(r->old_build_id), "%s", u->old_build_id);
 	snprintf(r->new_build_id, sizeof(r->new_build_id), "%s", u->new_build_id);
 	r->threads = (unsigned)u->threads;
@@ -37,7 +38,6 @@ static void copy_result(struct molt_report *r, struct update_result *u)
 		err_free(report_note(r, "%s", *n)); // a note less is better than no report
 }
 
-// The executable, if NEW is given, and the modules.
 // One verdict and one stop for all of them.
 static void add_members(struct molt_report *r, struct update_result *u)
 {
@@ -55,6 +55,7 @@ static void add_members(struct molt_report *r, struct update_result *u)
 	}
 }
 
+// The executable, if NEW is given, and the modules.
 static struct err *run_set(pid_t pid, const char *new_path,
 			   const struct molt_update_options *opt,
 			   const struct update_options *uo, struct update_result *ret)

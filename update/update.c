@@ -206,6 +206,22 @@ static struct err *preview_all(struct family *f)
 	return NULL;
 }
 
+// Whether each process runs the new files by now: an update would only count one generation more.
+static bool runs_already(const struct family *f)
+{
+	char old[PROGRAM_ID_MAX], new[PROGRAM_ID_MAX];
+
+	vec_for_each(j, &f->jobs) {
+		vec_for_each(p, &(*j)->plans) {
+			program_id((*p)->subject->old, old);
+			program_id((*p)->new, new);
+			if (strcmp(old, new))
+				return false;
+		}
+	}
+	return true;
+}
+
 struct err *update_run(pid_t pid, const struct update_set *set,
 		       const struct update_options *opt, struct update_result *ret)
 {
@@ -213,5 +229,11 @@ struct err *update_run(pid_t pid, const struct update_set *set,
 		.opt = opt, .ret = ret, .set = set, .root = pid};
 
 	TRY(family_open(&family));
+	if (runs_already(&family)) {
+		vec_for_each(j, &family.jobs)
+			(*j)->ret->already = true;
+		ret->already = true;
+		return NULL;
+	}
 	return opt->dry_run ? preview_all(&family) : change_processes(&family);
 }

@@ -41,6 +41,7 @@ struct update_result {
 	pid_t pid;
 	char comm[16];
 	unsigned generation; // that runs when the call returns
+	bool already;	     // it ran these very files: nothing was done
 	char old_build_id[65], new_build_id[65];
 	size_t threads;
 	size_t count[FUNC_REMOVED + 1]; // functions by enum func_verdict
