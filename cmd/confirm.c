@@ -119,6 +119,7 @@ static struct molt_report *revert(const struct molt_update_options *opt, pid_t p
 
 	o.at = NULL;
 	o.interrupted = NULL; // a second signal ends molt at once
+	o.allow_lost = true;  // what the rejected build added goes with it
 	o.modules = NULL;
 	o.n_modules = 0;
 	o.expected_generation = &generation;

@@ -20,6 +20,7 @@ enum {
 	OPT_KEEP_OLD,
 	OPT_DEBUG,
 	OPT_HOLES,
+	OPT_LOST,
 	OPT_TREE,
 	OPT_MODULE,
 	OPT_NO_MODULES,
@@ -123,6 +124,9 @@ static struct err *parse_option(struct arguments *a, int o)
 		return NULL;
 	case OPT_HOLES:
 		a->opt.allow_holes = true;
+		return NULL;
+	case OPT_LOST:
+		a->opt.allow_lost = true;
 		return NULL;
 	case OPT_TREE:
 		a->opt.tree = true;
@@ -250,6 +254,7 @@ static int run_update(const struct verb *verb, int argc, char **argv)
 		{"no-modules", no_argument, NULL, OPT_NO_MODULES},
 		{"debug", required_argument, NULL, OPT_DEBUG},
 		{"allow-holes", no_argument, NULL, OPT_HOLES},
+		{"allow-lost", no_argument, NULL, OPT_LOST},
 		{"tree", no_argument, NULL, OPT_TREE},
 		{"confirm", required_argument, NULL, OPT_CONFIRM},
 		{"health", required_argument, NULL, OPT_HEALTH},
@@ -302,6 +307,7 @@ static int run_update(const struct verb *verb, int argc, char **argv)
 	"      --no-modules     leave libraries that lie beside NEW as they are\n"       \
 	"      --allow-holes    take new structure members that fill a hole or tail "    \
 	"padding\n"                                                                      \
+	"      --allow-lost     let variables that NEW lacks go, with what they hold\n"  \
 	"      --debug DIR      look here first for separate debug files\n"              \
 	"      --json           one JSON object\n"                                       \
 	"  -v, --verbose        say each step\n"                                         \

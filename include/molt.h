@@ -91,6 +91,7 @@ struct molt_update_options {
 	size_t n_keep_old;
 	const char *debug_dir; // looked into first for separate debug files, or NULL
 	bool allow_holes; // take new structure members that fill a hole or tail padding
+	bool allow_lost; // let variables that the new program lacks go, with what they hold
 	const struct molt_module *modules; // updated in the same stop
 	size_t n_modules;
 	bool named_only; // libraries that lie beside the new program stay as they are

@@ -32,6 +32,7 @@ static struct plan_options plan_options_of(const struct job *j)
 {
 	return (struct plan_options){.debug_dir = j->opt->debug_dir,
 				     .allow_holes = j->opt->allow_holes,
+				     .allow_lost = j->opt->allow_lost,
 				     .at = j->opt->at,
 				     .keep_old = j->opt->keep_old,
 				     .n_keep_old = j->opt->n_keep_old};

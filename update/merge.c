@@ -287,10 +287,12 @@ static struct err *check_removed(struct plan *p, const struct var *old)
 		memcpy(&ours, m.now + off, len);
 		e = is_pristine(p, &base, ours, &pristine);
 	}
-	if (!e && pristine)
+	if (!e && pristine && !p->allow_lost)
 		e = verify_removed(p, &m);
 	free(m.now);
-	if (!e && !pristine)
+	if (!e && !pristine && p->allow_lost)
+		e = plan_note(p, "variable %s goes, with what it holds", old->name);
+	else if (!e && !pristine)
 		e = err_refuse(
 			"var-vanished",
 			old->name, "variable %s%s%s%s is gone in NEW, and the process has changed it",

@@ -197,6 +197,7 @@ struct err *plan_begin(struct subject *s, const char *new_path,
 		return err_nomem();
 	*ret = p;
 	p->subject = s;
+	p->allow_lost = opt->allow_lost;
 	_cleanup_free_ char *kept_debug = store_debug_dir(new_path);
 	struct err *e = module_open(
 		new_path, opt->debug_dir ? opt->debug_dir : kept_debug, &p->new);

@@ -37,6 +37,7 @@ struct plan {
 	struct diff *diff;
 	bool borrowed;	      // the diff belongs to another plan
 	struct layout layout; // of NEW in the process; layout.base is where the image will be
+	bool allow_lost;      // as in the options
 	bool comes_home;      // that is an image of an earlier generation, still mapped
 	uint8_t *image;	      // NEW as it will be in memory, new->span bytes
 	uint8_t *live; // the read-only segments of OLD as they are in memory, old->span bytes
@@ -53,7 +54,8 @@ struct plan {
 struct plan_options {
 	const char *debug_dir;
 	bool allow_holes;
-	const char *at; // function of OLD, or NULL
+	bool allow_lost; // variables that NEW lacks may go, with what they hold
+	const char *at;	 // function of OLD, or NULL
 	const char *const *keep_old;
 	size_t n_keep_old;
 	// That of another process, which outlives this one: where it is of the same programs, its comparison is used.

@@ -27,6 +27,7 @@ struct update_options {
 	size_t n_keep_old;
 	const char *debug_dir;
 	bool allow_holes;
+	bool allow_lost; // variables that NEW lacks may go, with what they hold
 	bool named_only; // libraries that lie beside the new program stay as they are
 	bool dry_run;	 // plan only: nothing is stopped
 	bool tree; // the process and its descendants that run the same program: all or none

@@ -202,7 +202,8 @@ static const struct code_text table[] = {
 	{"var-vanished", "a variable with state is gone",
 	 "The new program has no variable that the value could live on in; it was "
 	 "removed, renamed or its source file was renamed.",
-	 "Keep its name and file, or restart the program."},
+	 "Keep its name and file, or restart the program. If what it holds may be lost, "
+	 "as on the way back from a build that added it, allow it with --allow-lost."},
 	{"tls-changed", "the layout of thread-local variables changed",
 	 "Each thread's block has the old layout and cannot grow.",
 	 "Keep the thread-local variables as they are, or restart the program."},
