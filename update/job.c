@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "os/proc.h"
+#include "process/under_way.h"
 #include "update/homecoming.h"
 #include "update/preview.h"
 #include "update/swap.h"
@@ -150,17 +151,35 @@ static struct quiesce_options quiesce_options_of(const struct job *j)
 					.arg = j->opt->arg};
 }
 
-struct err *job_prepare(struct job *j)
+// Starts the helper and takes away what a tool that died left.
+static struct err *enter(struct job *j)
 {
 	struct process *pr = j->target.process;
 	struct commit_leftover leftover = {0};
 
+	TRY(helper_start(pr, job_plan(j)->layout.base, &j->helper));
+	TRY(commit_recover(pr, j->helper, &leftover));
+	return clear_leftovers(&j->target, j->helper);
+}
+
+struct err *job_clear(struct job *j)
+{
+	enum under_way left;
+
+	TRY(under_way_read(j->target.process->pid, &j->target.maps, &left));
+	if (left == UNDER_WAY_NOTHING)
+		return NULL;
+	struct err *e = enter(j);
+	job_release(j);
+	return e;
+}
+
+struct err *job_prepare(struct job *j)
+{
 	TRY(job_interrupted(j));
 	job_say(j, "preparing the process");
 	TRY(fault_point("update-start"));
-	TRY(helper_start(pr, job_plan(j)->layout.base, &j->helper));
-	TRY(commit_recover(pr, j->helper, &leftover));
-	TRY(clear_leftovers(&j->target, j->helper));
+	TRY(enter(j));
 	vec_for_each(u, &j->units)
 		TRY(install_image((*u)->plan, j->helper, &(*u)->installed));
 	vec_for_each(u, &j->units)

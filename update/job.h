@@ -58,4 +58,6 @@ struct err *job_carry(struct job *j) must_check;
 void job_tidy(struct job *j);
 // Ends what job_prepare made; without a commit the process is as it was.
 void job_release(struct job *j);
+// For a process that needs no update: takes away what a tool that died left in it.
+struct err *job_clear(struct job *j) must_check;
 void job_deinit(struct job *j);

@@ -230,8 +230,11 @@ struct err *update_run(pid_t pid, const struct update_set *set,
 
 	TRY(family_open(&family));
 	if (runs_already(&family)) {
-		vec_for_each(j, &family.jobs)
+		vec_for_each(j, &family.jobs) {
+			if (!opt->dry_run)
+				TRY(job_clear(*j));
 			(*j)->ret->already = true;
+		}
 		ret->already = true;
 		return NULL;
 	}
