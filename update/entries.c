@@ -129,7 +129,9 @@ static struct err *jump_by_cave(struct plan *p, const struct entry *en)
 	taddr_t base = subject_base(p->subject);
 	bool endbr = !memcmp(p->live + (en->at - base), endbr64, ENDBR_LEN);
 	taddr_t at = en->at + (endbr ? ENDBR_LEN : 0);
-	vaddr_t cave = cave_find(p, at - base + SHORT_JUMP_LEN);
+	bool fits = en->room >=
+		    at - en->at + SHORT_JUMP_LEN; // else it would reach into the next one
+	vaddr_t cave = fits ? cave_find(p, at - base + SHORT_JUMP_LEN) : 0;
 	const uint8_t jump[SHORT_JUMP_LEN] = {
 		0xeb, (uint8_t)(cave - (at - base + SHORT_JUMP_LEN))};
 
