@@ -236,6 +236,13 @@ void record_list_deinit(struct record_list *l)
 	vec_free(&l->v);
 }
 
+bool record_is_mapped(const struct record *r, const struct maps *maps)
+{
+	const struct mapping *m = maps_at(maps, r->layout.base);
+
+	return !*r->name || (m && (!m->ino || strstr(m->path, IMAGE_NAME)));
+}
+
 struct found_record *record_of_exe(const struct record_list *l)
 {
 	struct found_record *ret = NULL;

@@ -64,6 +64,8 @@ struct err *record_list_read(pid_t pid, const struct maps *maps, struct record_l
 	must_check;
 void record_list_deinit(struct record_list *l);
 
+// False when the module was closed since: ld.so unmaps the image that a library lives in.
+bool record_is_mapped(const struct record *r, const struct maps *maps);
 // That of the executable, or NULL.
 struct found_record *record_of_exe(const struct record_list *l);
 // The generation of the process: that of its newest record, 0 when there is none.

@@ -55,7 +55,9 @@ static struct err *add_module(const struct record *r, uint32_t to, struct revert
 	return e;
 }
 
-struct err *revert_find(const struct record_list *records, int64_t to, struct revert *ret)
+// What was closed since has nothing to go back to.
+static struct err *find(const struct record_list *records, const struct maps *maps,
+			int64_t to, struct revert *ret)
 {
 	*ret = (struct revert){.from = record_list_generation(records)};
 	if (!ret->from)
@@ -67,7 +69,8 @@ struct err *revert_find(const struct record_list *records, int64_t to, struct re
 	ret->to = to < 0 ? ret->from - 1 : (uint32_t)to;
 	struct err *e = NULL;
 	vec_for_each(f, &records->v)
-		if (!e && f->record.generation > ret->to)
+		if (!e && f->record.generation > ret->to &&
+		    record_is_mapped(&f->record, maps))
 			e = add_module(&f->record, ret->to, ret);
 	if (!e && !ret->modules.n)
 		e = err_refuse("no-generation", NULL,
@@ -85,7 +88,7 @@ struct err *revert_look(pid_t pid, int64_t to, struct revert *ret)
 	*ret = (struct revert){0};
 	TRY(maps_read(pid, &maps));
 	TRY(record_list_read(pid, &maps, &records));
-	return revert_find(&records, to, ret);
+	return find(&records, &maps, to, ret);
 }
 
 struct err *revert_run(pid_t pid, int64_t to, const struct update_options *opt,

@@ -14,11 +14,8 @@ struct revert {
 	VEC(struct update_module) modules;
 };
 
-// What a revert of these records means, and whether its files are there. `to`: a generation below the one that
-// runs, or REVERT_PREVIOUS. Refused: never-updated, not-the-program (a file is gone), no-generation.
-struct err *revert_find(const struct record_list *records, int64_t to, struct revert *ret)
-	must_check;
-// The same, asked of the process, which is not stopped.
+// What a revert of the process means, and whether the files are there. `to`: a generation below the one that runs, or
+// REVERT_PREVIOUS. Refused: never-updated, not-the-program (a file is gone), no-generation. Nothing is stopped.
 struct err *revert_look(pid_t pid, int64_t to, struct revert *ret) must_check;
 void revert_deinit(struct revert *r);
 

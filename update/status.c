@@ -73,14 +73,6 @@ static struct err *make_generation_zero(pid_t pid, struct record *ret)
 	return e;
 }
 
-// ld.so unmaps the image of a library that is closed.
-static bool is_mapped(const struct maps *maps, const struct record *r)
-{
-	const struct mapping *m = maps_at(maps, r->layout.base);
-
-	return m && (!m->ino || strstr(m->path, IMAGE_NAME));
-}
-
 static struct err *read_record(pid_t pid, struct status *ret)
 {
 	_cleanup_(maps_deinit) struct maps maps = {};
@@ -103,7 +95,7 @@ static struct err *read_record(pid_t pid, struct status *ret)
 		records.v.n--;
 	}
 	vec_for_each(f, &records.v) {
-		if (!is_mapped(&maps, &f->record))
+		if (!record_is_mapped(&f->record, &maps))
 			continue;
 		TRY(vec_push(&ret->libraries.v, *f));
 		f->record = (struct record){}; // taken over
