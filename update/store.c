@@ -112,7 +112,7 @@ static const uint64_t hash_start = 0xcbf29ce484222325;
 // Size and hash of a file of the store; false when it is none.
 static bool sum_of(int dir, const char *name, struct sum *ret)
 {
-	uint8_t buf[65536];
+	uint8_t buf[8192];
 	struct stat st;
 	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
