@@ -26,14 +26,28 @@ void selection_deinit(struct selection *s)
 	vec_free(&s->pids);
 }
 
+// The file is gone; its folder says what the kernel calls it.
+static void resolve_deleted(const char *path, char *ret)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	_cleanup_free_ char *dir =
+		slash ? strndup(path, (size_t)(slash - path + 1)) : strdup(".");
+	char real[PATH_MAX];
+
+	if (!dir || !realpath(dir, real) ||
+	    snprintf(ret, PATH_MAX, "%s/%s", strcmp(real, "/") ? real : "", name) >=
+		    PATH_MAX)
+		memcpy(ret, path, strlen(path) + 1);
+}
+
 static struct err *want(const char *path, struct wanted *ret)
 {
 	if (realpath(path, ret->path))
 		ret->exists = !stat(ret->path, &ret->st);
 	else if (errno != ENOENT || strlen(path) >= sizeof(ret->path))
 		return err_sys(errno, "cannot look at %s", path);
-	else // it was deleted; some still run it
-		memcpy(ret->path, path, strlen(path) + 1);
+	else
+		resolve_deleted(path, ret->path);
 	return NULL;
 }
 
