@@ -73,8 +73,13 @@ const char *verdict_of(int exit_code); // "done", "refused", "busy" ... as in --
 // A new object {"schema": "molt/NAME/1"}; NULL without memory (jansson's functions take
 // NULL).
 json_t *cmd_json(const struct verb *verb);
+// null for NULL. Names of files and symbols need not be UTF-8: the bytes that are none become '?'.
+json_t *cmd_json_string(const char *s);
 // Prints it to stdout, frees it and returns `code`, or FAILED_INTERNAL without memory.
 int cmd_print_json(json_t *object, int code);
+
+// --debug: what is not there would only be noticed as debug information that is missing.
+struct err *check_debug(const char *path) must_check;
 
 // A pid as the user wrote it; a usage error otherwise.
 struct err *parse_pid(const char *text, int *ret) must_check;

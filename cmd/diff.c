@@ -53,6 +53,7 @@ static int run_diff(const struct verb *verb, int argc, char **argv)
 		{},
 	};
 	struct diff_args args = {};
+	struct err *e;
 
 	for (int o; (o = getopt_long(argc, argv, "hv", options, NULL)) != -1;) {
 		switch (o) {
@@ -66,6 +67,9 @@ static int run_diff(const struct verb *verb, int argc, char **argv)
 			break;
 		case OPT_DEBUG:
 			args.debug_dir = optarg;
+			e = check_debug(optarg);
+			if (e)
+				return cmd_fail(verb, e, args.json);
 			break;
 		default:
 			return cmd_usage(verb, NULL);

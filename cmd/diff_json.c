@@ -4,33 +4,13 @@
 
 #include "cmd/diff_report.h"
 
-// Names in a file need not be UTF-8: the bytes that are none become '?'.
-static json_t *text(const char *s)
-{
-	json_t *o;
-	char *copy, *p;
-
-	if (!s)
-		return json_null();
-	o = json_string(s);
-	if (o)
-		return o;
-	copy = strdup(s);
-	for (p = copy; p && *p; p++)
-		if (*p & 0x80)
-			*p = '?';
-	o = copy ? json_string(copy) : NULL;
-	free(copy);
-	return o ? o : json_null();
-}
-
 static json_t *module_json(const struct module *m)
 {
 	json_t *o = json_object();
 
-	json_object_set_new(o, "path", text(m->path));
+	json_object_set_new(o, "path", cmd_json_string(m->path));
 	json_object_set_new(o, "build_id", json_string(m->build_id));
-	json_object_set_new(o, "debug_file", text(m->debug_path));
+	json_object_set_new(o, "debug_file", cmd_json_string(m->debug_path));
 	json_object_set_new(o, "symbols", json_boolean(m->has_symtab));
 	json_object_set_new(o, "debug_info", json_boolean(module_has_dwarf(m)));
 	return o;
@@ -43,11 +23,11 @@ static json_t *function_detail(const struct diff *d, const struct func_pair *p)
 	json_t *o = json_object();
 
 	diff_func_pos(d, p, &pos);
-	json_object_set_new(o, "name", text(f->name));
+	json_object_set_new(o, "name", cmd_json_string(f->name));
 	json_object_set_new(o, "verdict", json_string(func_verdict_name(p->verdict)));
 	json_object_set_new(o, "cause", json_string(diff_cause_name(p->cause)));
-	json_object_set_new(o, "reason", text(p->reason));
-	json_object_set_new(o, "file", text(pos.file));
+	json_object_set_new(o, "reason", cmd_json_string(p->reason));
+	json_object_set_new(o, "file", cmd_json_string(pos.file));
 	json_object_set_new(o, "line", pos.line ? json_integer(pos.line) : json_null());
 	if (p->old != NO_TWIN && p->new != NO_TWIN)
 		json_object_set_new(o, "confidence", json_real((double)p->confidence));
@@ -67,7 +47,8 @@ static json_t *functions_json(const struct diff *d)
 	vec_for_each(p, &d->funcs) {
 		if (p->verdict == FUNC_SAME)
 			continue;
-		json_array_append_new(lists[p->verdict], text(diff_func(d, p)->name));
+		json_array_append_new(lists[p->verdict],
+				      cmd_json_string(diff_func(d, p)->name));
 		json_array_append_new(details, function_detail(d, p));
 	}
 	json_object_set_new(o, "details", details);
@@ -79,10 +60,10 @@ static json_t *variable_detail(const struct diff *d, const struct var_pair *p)
 	const struct var *v = diff_var(d, p);
 	json_t *o = json_object();
 
-	json_object_set_new(o, "name", text(v->name));
+	json_object_set_new(o, "name", cmd_json_string(v->name));
 	json_object_set_new(o, "verdict", json_string(var_verdict_name(p->verdict)));
-	json_object_set_new(o, "file", text(v->file));
-	json_object_set_new(o, "type", text(v->type_name));
+	json_object_set_new(o, "file", cmd_json_string(v->file));
+	json_object_set_new(o, "type", cmd_json_string(v->type_name));
 	json_object_set_new(o, "const", json_boolean(v->is_const));
 	if (p->old != NO_TWIN)
 		json_object_set_new(o, "old_size",
@@ -93,7 +74,7 @@ static json_t *variable_detail(const struct diff *d, const struct var_pair *p)
 	json_object_set_new(o, "meaning_changed", json_boolean(p->type_changed_meaning));
 	json_object_set_new(o, "written_at_start_only",
 			    json_boolean(p->written_at_start_only));
-	json_object_set_new(o, "detail", text(p->detail));
+	json_object_set_new(o, "detail", cmd_json_string(p->detail));
 	return o;
 }
 
@@ -114,7 +95,7 @@ static json_t *variables_json(const struct diff *d)
 		}
 		if (p->verdict != VAR_SAME)
 			json_array_append_new(lists[p->verdict],
-					      text(diff_var(d, p)->name));
+					      cmd_json_string(diff_var(d, p)->name));
 		json_array_append_new(details, variable_detail(d, p));
 	}
 	json_object_set_new(o, "same", json_integer((json_int_t)same));
@@ -126,17 +107,17 @@ static json_t *type_detail(const struct type_change *c)
 {
 	json_t *o = json_object();
 
-	json_object_set_new(o, "name", text(c->name));
+	json_object_set_new(o, "name", cmd_json_string(c->name));
 	json_object_set_new(o, "verdict", json_string(type_verdict_name(c->verdict)));
 	json_object_set_new(o, "layout", json_string(type_verdict_name(c->layout)));
-	json_object_set_new(o, "member", text(c->member));
-	json_object_set_new(o, "detail", text(c->detail));
+	json_object_set_new(o, "member", cmd_json_string(c->member));
+	json_object_set_new(o, "detail", cmd_json_string(c->detail));
 	json_object_set_new(o, "old_size", json_integer((json_int_t)c->old_size));
 	json_object_set_new(o, "new_size", json_integer((json_int_t)c->new_size));
-	json_object_set_new(o, "file", text(c->file));
+	json_object_set_new(o, "file", cmd_json_string(c->file));
 	json_object_set_new(o, "line", c->line ? json_integer(c->line) : json_null());
 	json_object_set_new(o, "live", json_boolean(c->live));
-	json_object_set_new(o, "via", text(c->via));
+	json_object_set_new(o, "via", cmd_json_string(c->via));
 	json_object_set_new(o, "refused", json_boolean(type_change_refuses(c)));
 	return o;
 }
@@ -155,7 +136,7 @@ static json_t *types_json(const struct diff *d)
 		json_object_set_new(o, type_verdict_name((enum type_verdict)v), lists[v]);
 	}
 	vec_for_each(c, &r->changes) {
-		json_array_append_new(lists[c->verdict], text(c->name));
+		json_array_append_new(lists[c->verdict], cmd_json_string(c->name));
 		json_array_append_new(details, type_detail(c));
 	}
 	json_object_set_new(o, "details", details);
@@ -170,8 +151,8 @@ static json_t *facts_json(const struct diff *d)
 		json_t *o = json_object();
 
 		json_object_set_new(o, "kind", json_string(diff_fact_name(f->kind)));
-		json_object_set_new(o, "object", text(f->object));
-		json_object_set_new(o, "detail", text(f->detail));
+		json_object_set_new(o, "object", cmd_json_string(f->object));
+		json_object_set_new(o, "detail", cmd_json_string(f->detail));
 		json_array_append_new(list, o);
 	}
 	return list;

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cmd/cmd.h"
 #include "util/cleanup.h"
@@ -39,14 +40,19 @@ static void print_error(const struct err *e)
 	fputc('\n', stderr);
 }
 
-static json_t *string_or_null(const char *s)
+json_t *cmd_json_string(const char *s)
 {
 	if (!s)
 		return json_null();
-	// A path or a symbol need not be UTF-8; a name that cannot be shown is better
-	// than no report.
 	json_t *text = json_string(s);
-	return text ? text : json_string("(not UTF-8)");
+	if (text)
+		return text;
+	_cleanup_free_ char *copy = strdup(s);
+	for (char *p = copy; p && *p; p++)
+		if (*p & 0x80)
+			*p = '?';
+	text = copy ? json_string(copy) : NULL;
+	return text ? text : json_null();
 }
 
 int cmd_fail_with(const struct verb *verb, struct err *e, bool json, json_t *members)
@@ -59,9 +65,9 @@ int cmd_fail_with(const struct verb *verb, struct err *e, bool json, json_t *mem
 		json_t *o = cmd_json(verb);
 
 		json_object_set_new(o, "verdict", json_string(verdict_of(code)));
-		json_object_set_new(o, "code", string_or_null(e->code));
-		json_object_set_new(o, "reason", string_or_null(e->message));
-		json_object_set_new(o, "object", string_or_null(e->object));
+		json_object_set_new(o, "code", cmd_json_string(e->code));
+		json_object_set_new(o, "reason", cmd_json_string(e->message));
+		json_object_set_new(o, "object", cmd_json_string(e->object));
 		if (members)
 			json_object_update(o, members);
 		code = cmd_print_json(o, code);

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/cmd.h"
 
@@ -19,6 +20,13 @@ struct err *parse_pid(const char *text, int *ret)
 		return err_new(ERR_USAGE, "'%s' is no pid", text);
 	*ret = (int)value;
 	return NULL;
+}
+
+struct err *check_debug(const char *path)
+{
+	return access(path, F_OK) ? err_new(ERR_USAGE, "cannot look into --debug %s: %s",
+					    path, strerror(errno))
+				  : NULL;
 }
 
 struct err *parse_generation(const char *text, int *ret)

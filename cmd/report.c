@@ -23,23 +23,18 @@ static json_t *functions_json(const struct molt_functions *f)
 			 (json_int_t)f->added, "removed", (json_int_t)f->removed);
 }
 
-static json_t *string_or_null(const char *s)
-{
-	return s ? json_string(s) : json_null();
-}
-
 static json_t *report_json(const struct molt_report *r, json_t *o)
 {
 	json_t *notes = json_array();
 
 	for (size_t i = 0; i < r->n_notes; i++)
-		json_array_append_new(notes, json_string(r->notes[i]));
+		json_array_append_new(notes, cmd_json_string(r->notes[i]));
 	json_object_set_new(o, "verdict", json_string(verdict_of((int)r->verdict)));
-	json_object_set_new(o, "code", string_or_null(r->code));
-	json_object_set_new(o, "reason", string_or_null(r->reason));
-	json_object_set_new(o, "object", string_or_null(r->object));
+	json_object_set_new(o, "code", cmd_json_string(r->code));
+	json_object_set_new(o, "reason", cmd_json_string(r->reason));
+	json_object_set_new(o, "object", cmd_json_string(r->object));
 	json_object_set_new(o, "pid", json_integer(r->pid));
-	json_object_set_new(o, "comm", json_string(r->comm));
+	json_object_set_new(o, "comm", cmd_json_string(r->comm));
 	json_object_set_new(o, "generation", json_integer(r->generation));
 	json_object_set_new(o, "already", json_boolean(r->already));
 	json_object_set_new(o, "old_build_id", json_string(r->old_build_id));

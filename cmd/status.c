@@ -35,20 +35,20 @@ static json_t *libraries_json(const struct status *s)
 	json_t *libraries = json_array();
 
 	vec_for_each(f, &s->libraries.v)
-		json_array_append_new(libraries,
-				      json_pack("{s:s, s:i, s:s, s:s}", "name",
-						f->record.name, "generation",
-						(int)f->record.generation, "path",
-						running_library(f)->path, "build_id",
-						running_library(f)->build_id));
+		json_array_append_new(
+			libraries, json_pack("{s:o, s:i, s:o, s:s}", "name",
+					     cmd_json_string(f->record.name), "generation",
+					     (int)f->record.generation, "path",
+					     cmd_json_string(running_library(f)->path),
+					     "build_id", running_library(f)->build_id));
 	return libraries;
 }
 
 static json_t *image_json(const struct record_image *image)
 {
-	return json_pack("{s:i, s:s, s:s, s:I}", "generation", (int)image->generation,
-			 "path", image->path, "build_id", image->build_id, "time",
-			 (json_int_t)image->time);
+	return json_pack("{s:i, s:o, s:s, s:I}", "generation", (int)image->generation,
+			 "path", cmd_json_string(image->path), "build_id",
+			 image->build_id, "time", (json_int_t)image->time);
 }
 
 // What is going on in the process, for people and for --json; NULL: nothing.
@@ -93,11 +93,12 @@ static json_t *status_json(const struct status *s)
 
 	vec_for_each(image, &s->record.images)
 		json_array_append_new(images, image_json(image));
-	return json_pack("{s:i, s:s, s:i, s:s, s:s, s:o, s:o, s:o}", "pid", (int)s->pid,
-			 "comm", s->comm, "generation", (int)s->generation, "path",
-			 running_image(s)->path, "build_id", running_image(s)->build_id,
-			 "images", images, "libraries", libraries_json(s), "update",
-			 update_json(s));
+	return json_pack("{s:i, s:o, s:i, s:o, s:s, s:o, s:o, s:o}", "pid", (int)s->pid,
+			 "comm", cmd_json_string(s->comm), "generation",
+			 (int)s->generation, "path",
+			 cmd_json_string(running_image(s)->path), "build_id",
+			 running_image(s)->build_id, "images", images, "libraries",
+			 libraries_json(s), "update", update_json(s));
 }
 
 static json_t *begin_json(const struct verb *verb)
@@ -137,7 +138,8 @@ static json_t *revert_json(const struct status *s)
 	_cleanup_(revert_deinit) struct revert r = {};
 	_cleanup_(err_freep) struct err *e = revert_look(s->pid, REVERT_PREVIOUS, &r);
 
-	return e ? json_pack("{s:b, s:s}", "possible", 0, "reason", e->message)
+	return e ? json_pack("{s:b, s:o}", "possible", 0, "reason",
+			     cmd_json_string(e->message))
 		 : json_pack("{s:b, s:i}", "possible", 1, "generation", (int)r.to);
 }
 
@@ -148,7 +150,7 @@ static int show_one_json(const struct verb *verb, const struct status *s)
 
 	json_object_update(o, members);
 	if (gdb)
-		json_object_set_new(o, "gdb", json_string(gdb));
+		json_object_set_new(o, "gdb", cmd_json_string(gdb));
 	if (s->generation)
 		json_object_set_new(o, "revert", revert_json(s));
 	json_decref(members);
@@ -181,7 +183,7 @@ static void print_libraries(const struct status *s)
 		char when[32];
 
 		format_time(image->time, when, sizeof(when));
-		printf("  %u  %-19s  %.16s  %s\n", f->record.generation, when,
+		printf("  %2u  %-19s  %.16s  %s\n", f->record.generation, when,
 		       *image->build_id ? image->build_id : "-", image->path);
 	}
 }
@@ -202,7 +204,7 @@ static int show_one(const struct verb *verb, int pid, bool json)
 
 		if (image->generation)
 			format_time(image->time, when, sizeof(when));
-		printf("  %u  %-19s  %.16s  %s\n", image->generation, when,
+		printf("  %2u  %-19s  %.16s  %s\n", image->generation, when,
 		       *image->build_id ? image->build_id : "-", image->path);
 	}
 	print_libraries(&s);

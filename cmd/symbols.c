@@ -107,16 +107,18 @@ static int show_json(const struct request *r, const struct symbols *y, const cha
 	json_t *o = cmd_json(r->verb), *files = json_array(), *notes = json_array();
 
 	vec_for_each(f, &y->files)
-		json_array_append_new(
-			files, json_pack("{s:s, s:s, s:s, s:i, s:I, s:b}", "path",
-					 f->path, "program", f->program, "module",
-					 f->module, "generation", (int)f->generation,
-					 "base", (json_int_t)f->base, "runs", f->runs));
+		json_array_append_new(files,
+				      json_pack("{s:o, s:o, s:o, s:i, s:I, s:b}", "path",
+						cmd_json_string(f->path), "program",
+						cmd_json_string(f->program), "module",
+						cmd_json_string(f->module), "generation",
+						(int)f->generation, "base",
+						(json_int_t)f->base, "runs", f->runs));
 	vec_for_each(n, &y->notes)
-		json_array_append_new(notes, json_string(*n));
+		json_array_append_new(notes, cmd_json_string(*n));
 	json_object_set_new(o, "verdict", json_string(verdict_of(DONE)));
-	json_object_set_new(o, "gdb", json_string(gdb));
-	json_object_set_new(o, "script", json_string(y->script));
+	json_object_set_new(o, "gdb", cmd_json_string(gdb));
+	json_object_set_new(o, "script", cmd_json_string(y->script));
 	json_object_set_new(o, "files", files);
 	json_object_set_new(o, "notes", notes);
 	return cmd_print_json(o, DONE);
@@ -164,7 +166,7 @@ static int write_perf_map(const struct request *r, const struct symbols_source *
 	json_t *o = cmd_json(r->verb);
 
 	json_object_set_new(o, "verdict", json_string(verdict_of(DONE)));
-	json_object_set_new(o, "perf_map", json_string(path));
+	json_object_set_new(o, "perf_map", cmd_json_string(path));
 	return cmd_print_json(o, DONE);
 }
 
@@ -191,6 +193,7 @@ static int run_symbols(const struct verb *verb, int argc, char **argv)
 		COMMON_OPTIONS,
 		{}};
 	struct request r = {.verb = verb};
+	struct err *e;
 
 	for (int o; (o = getopt_long(argc, argv, "ho:", options, NULL)) != -1;) {
 		switch (o) {
@@ -201,6 +204,9 @@ static int run_symbols(const struct verb *verb, int argc, char **argv)
 			break;
 		case OPT_DEBUG:
 			r.debug_dir = optarg;
+			e = check_debug(optarg);
+			if (e)
+				return cmd_fail(verb, e, r.json);
 			break;
 		case OPT_PERF:
 			r.perf = true;

@@ -121,7 +121,7 @@ static struct err *parse_option(struct arguments *a, int o)
 		return parse_module(a, optarg);
 	case OPT_DEBUG:
 		a->opt.debug_dir = optarg;
-		return NULL;
+		return check_debug(optarg);
 	case OPT_HOLES:
 		a->opt.allow_holes = true;
 		return NULL;
@@ -241,6 +241,16 @@ static struct err *take_library(struct arguments *a)
 	return vec_push(&a->modules, m);
 }
 
+// NEW and the pid in the wrong order.
+static bool is_swapped(const char *pid, const char *new_path)
+{
+	int n;
+	_cleanup_(err_freep) struct err *first = parse_pid(pid, &n);
+	_cleanup_(err_freep) struct err *second = parse_pid(new_path, &n);
+
+	return first && !second;
+}
+
 static int run_update(const struct verb *verb, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -275,13 +285,19 @@ static int run_update(const struct verb *verb, int argc, char **argv)
 	if (a.to != MOLT_PREVIOUS && !is_revert(verb))
 		return cmd_usage(verb, "--to is for molt revert");
 	if (!a.confirmation.health != !(a.confirmation.seconds > 0) ||
-	    (a.confirmation.health && is_revert(verb)))
+	    (a.confirmation.health && (is_revert(verb) || is_plan(verb))))
 		return cmd_usage(verb, "--confirm SECONDS and --health COMMAND belong "
 				       "together, in molt update");
 	int used = a.targets.exe || a.targets.unit ? 0 : 1;
 	int n_new = argc - optind - used;
+	if (n_new > !is_revert(verb))
+		return cmd_usage(verb, "'%s' is one argument too many", argv[argc - 1]);
 	if (is_revert(verb) && (n_new || a.modules.n))
 		return cmd_usage(verb, "one pid (or --exe, --unit) is needed");
+	if (!is_revert(verb) && n_new == 1 && used &&
+	    is_swapped(argv[optind], argv[optind + 1]))
+		return cmd_usage(verb, "the pid comes first: %s %s", argv[optind + 1],
+				 argv[optind]);
 	if (!is_revert(verb) && n_new != 1 && (n_new != 0 || !a.modules.n))
 		return cmd_usage(verb, "a pid (or --exe, --unit) and the new program (or "
 				       "--module) are needed");

@@ -257,6 +257,9 @@ static struct err *map_file(struct image *im)
 		return err_sys(errno, "cannot open %s", im->path);
 	if (fstat(im->fd, &st))
 		return err_sys(errno, "cannot stat %s", im->path);
+	if (S_ISDIR(st.st_mode))
+		return err_refuse("not-elf", im->path, "%s is a folder, no ELF file",
+				  im->path);
 	if (!S_ISREG(st.st_mode) || !st.st_size)
 		return err_refuse("not-elf", im->path, "%s is no ELF file", im->path);
 	im->dev = st.st_dev;

@@ -74,6 +74,13 @@ struct err *maps_read(pid_t pid, struct maps *ret)
 	int r = os_proc_read(pid, 0, "maps", &text, &len);
 
 	memset(ret, 0, sizeof(*ret));
+	if (r == -EACCES || r == -EPERM)
+		return err_with(
+			err_new(ERR_PERM,
+				"no permission to look at process %d: run molt as root "
+				"or as the user whose it is",
+				(int)pid),
+			"no-permission", NULL);
 	if (r < 0)
 		return err_sys(r == -ENOENT ? ESRCH : r, "cannot read the mappings of %d",
 			       pid);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "update/status.h"
 #include "update/subject.h"
 #include "util/cleanup.h"
 
@@ -65,7 +66,10 @@ static struct err *find(const struct record_list *records, const struct maps *ma
 				  "the process was never updated: it runs the program it "
 				  "started with");
 	if (to >= ret->from)
-		return err_new(ERR_USAGE, "the process is in generation %u", ret->from);
+		return err_new(ERR_USAGE,
+			       "generation %lld is none to go back to: the process is in "
+			       "generation %u",
+			       (long long)to, ret->from);
 	ret->to = to < 0 ? ret->from - 1 : (uint32_t)to;
 	struct err *e = NULL;
 	vec_for_each(f, &records->v)
@@ -84,8 +88,10 @@ struct err *revert_look(pid_t pid, int64_t to, struct revert *ret)
 {
 	_cleanup_(maps_deinit) struct maps maps = {0};
 	_cleanup_(record_list_deinit) struct record_list records = {0};
+	struct os_status status;
 
 	*ret = (struct revert){0};
+	TRY(status_check_pid(pid, &status));
 	TRY(maps_read(pid, &maps));
 	TRY(record_list_read(pid, &maps, &records));
 	return find(&records, &maps, to, ret);

@@ -28,8 +28,7 @@ void status_list_deinit(struct status_list *l)
 	vec_free(&l->v);
 }
 
-// Says what a pid is that runs no program of its own.
-static struct err *check_pid(pid_t pid, struct os_status *status)
+struct err *status_check_pid(pid_t pid, struct os_status *status)
 {
 	_cleanup_free_ char *name = NULL;
 	uint64_t flags = 0;
@@ -108,7 +107,7 @@ struct err *status_read(pid_t pid, struct status *ret)
 	struct os_status status;
 
 	*ret = (struct status){.pid = pid};
-	TRY(check_pid(pid, &status));
+	TRY(status_check_pid(pid, &status));
 	memcpy(ret->comm, status.name, sizeof(ret->comm));
 	struct err *e = read_record(pid, ret);
 	if (!e && !ret->updated)
@@ -130,7 +129,7 @@ static struct err *add_if_updated(pid_t pid, struct status_list *list)
 {
 	struct os_status status;
 	struct status s = {.pid = pid};
-	_cleanup_(err_freep) struct err *why = check_pid(pid, &status);
+	_cleanup_(err_freep) struct err *why = status_check_pid(pid, &status);
 
 	if (!why)
 		why = read_record(pid, &s);

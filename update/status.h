@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include "os/proc.h"
 #include "process/under_way.h"
 #include "update/record.h"
 
@@ -23,6 +24,9 @@ struct status_list {
 	VEC(struct status) v; // updated processes and those being updated, ascending by pid
 	size_t unreadable;    // processes that may not be looked at
 };
+
+// Errors for a pid that runs no program of its own: refused with pid-gone, zombie, kernel-thread.
+struct err *status_check_pid(pid_t pid, struct os_status *status) must_check;
 
 // Errors: refused with pid-gone, zombie, kernel-thread; permission; record-corrupt, record-version.
 struct err *status_read(pid_t pid, struct status *ret) must_check;

@@ -34,7 +34,8 @@ static struct err *make_dir(const char *dir)
 	struct stat st;
 
 	if (mkdir(dir, 0700) && errno != EEXIST)
-		return err_sys(errno, "cannot make %s", dir);
+		return err_refuse("symbols-dir", dir, "cannot make %s: %s", dir,
+				  strerror(errno));
 	if (lstat(dir, &st))
 		return err_sys(errno, "cannot look at %s", dir);
 	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||

@@ -86,7 +86,10 @@ static struct err *open_core(struct core *c)
 
 	c->fd = open(c->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (c->fd < 0)
-		return err_sys(errno, "cannot open %s", c->path);
+		return errno == ENOENT || errno == ENOTDIR
+			       ? err_new(ERR_USAGE, "cannot open %s: %s", c->path,
+					 strerror(errno))
+			       : err_sys(errno, "cannot open %s", c->path);
 	if (fstat(c->fd, &st))
 		return err_sys(errno, "cannot look at %s", c->path);
 	c->size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;

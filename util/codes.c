@@ -160,9 +160,8 @@ static const struct code_text table[] = {
 	 "Put that build back under the name that the message gives, or go by the plain "
 	 "addresses."},
 	{"symbols-dir", "the place for the files is not safe",
-	 "gdb carries out the script that is written there, so nobody else may be able "
-	 "to "
-	 "change it.",
+	 "The folder cannot be made, or somebody else may write to it: gdb carries out "
+	 "the script that is written there, so nobody else may be able to change it.",
 	 "Name a folder of your own with -o, or one that does not exist yet."},
 
 	// Types and variables.
