@@ -187,6 +187,32 @@ static bool has_room(const struct plan *p, const struct func *old)
 	return entry_room(p, old) >= (endbr ? ENTRY_LEN : JUMP_LEN);
 }
 
+// An unchanged function that may be called by its address but has no place for a whole jump: its old body would
+// run, and what unwinds the stack (exceptions, thread cancellation) finds no table for it there.
+static bool must_unwind(const struct plan *p, const struct func *old)
+{
+	if (!(old->address_taken || old->in_dynsym) || !subject_unwinds(p->subject))
+		return false;
+	vec_for_each(i, &old->body.insns)
+		if (i->flags & (INSN_CALL | INSN_JUMP)) // to where something may be thrown
+			return true;
+	return false;
+}
+
+// Whether it branches back into the place of a short jump, behind its beginning.
+static bool branches_into_short(const struct plan *p, const struct func *old)
+{
+	bool endbr = old->size >= ENDBR_LEN &&
+		     !memcmp(p->live + old->addr, endbr64, ENDBR_LEN);
+	vaddr_t from = old->addr + (endbr ? ENDBR_LEN : 0);
+
+	vec_for_each(i, &old->body.insns)
+		if (i->ref == REF_BRANCH && i->target > from &&
+		    i->target < from + SHORT_JUMP_LEN)
+			return true;
+	return false;
+}
+
 // The old body may still be entered by its address: by pointers, as an exported symbol, through entries of
 // older images, from frames that go on in an old body. An unchanged function that nobody can reach so
 // keeps its entry, and one too short for a jump, or that branches into it, goes on in its equal old body.
@@ -211,6 +237,14 @@ static struct err *plan_entry(struct plan *p, const struct func_pair *fp)
 			   .room = entry_room(p, old),
 			   .is_short = !room};
 	en.needed = must || (may && (old->address_taken || old->in_dynsym));
+	if (!en.needed && !may && must_unwind(p, old)) {
+		if (branches_into_short(p, old))
+			return err_refuse("short-function", old->name,
+					  "function %s branches back into its first "
+					  "bytes, where the jump to its new body goes",
+					  old->name);
+		en.needed = en.is_short = true;
+	}
 	TRY(jump_at(p, &en));
 	for (size_t i = 0; i < n; i++) {
 		en.at = alias[i].entry;

@@ -266,9 +266,10 @@ static const struct code_text table[] = {
 	 "The new image has to lie within 2 GB of the old one, and no hole is large "
 	 "enough.",
 	 "Restart the program; if it maps huge areas near its text, limit those."},
-	{"short-function", "a changed function is too short for the jump to its new body",
+	{"short-function", "a function is too short for the jump to its new body",
 	 "There is no room for a jump, neither in it nor in the padding within 127 bytes "
-	 "of it.",
+	 "of it. An unchanged function could go on in its old body, but not where C++ "
+	 "exceptions or thread cancellation may unwind through it.",
 	 "Restart the program, or build with -falign-functions=16."},
 	{"undecodable", "a function has bytes that are no instructions",
 	 "Its references cannot be found, so they cannot be redirected to the living "
