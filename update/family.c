@@ -188,11 +188,28 @@ static struct err *open_tree(struct family *f)
 	return NULL;
 }
 
+// A server that is updated without its workers is seldom what was meant.
+static struct err *open_alone(struct family *f)
+{
+	TRY(open_one(f, f->root));
+	size_t n = tree_relatives(f->root);
+	if (!n)
+		return NULL;
+	return note(
+		f->ret,
+		n == 1 ? "a child of process %d runs the same program and is not updated "
+			 "with it: --tree takes it in%s"
+		       : "children of process %d run the same program and are not "
+			 "updated "
+			 "with it: --tree takes them in%s",
+		f->root, "");
+}
+
 struct err *family_open(struct family *f)
 {
 	f->ret->pid = f->root;
 	if (!f->opt->tree)
-		return open_one(f, f->root);
+		return open_alone(f);
 	if (f->opt->at)
 		return err_new(ERR_USAGE,
 			       "--at names a moment of one process, not of a tree");

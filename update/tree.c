@@ -194,3 +194,25 @@ struct err *tree_grew(pid_t root, const pid_t *known, size_t n, bool *ret)
 	*ret = s.found;
 	return NULL;
 }
+
+struct counter {
+	pid_t root;
+	size_t n;
+};
+
+static struct err *count_relative(void *arg, pid_t parent, pid_t child)
+{
+	struct counter *c = arg;
+
+	(void)parent;
+	c->n += tree_alive(child) && tree_same_program(c->root, child);
+	return NULL;
+}
+
+size_t tree_relatives(pid_t root)
+{
+	struct counter c = {.root = root};
+
+	err_free(descend(root, count_relative, &c));
+	return c.n;
+}

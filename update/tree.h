@@ -19,6 +19,9 @@ void tree_deinit(struct tree *t);
 // Whether the tree has a member now that is not among these. Quick, for use in the stop.
 struct err *tree_grew(pid_t root, const pid_t *known, size_t n, bool *ret) must_check;
 
+// How many descendants run the program of `root`, as far as can be seen.
+size_t tree_relatives(pid_t root);
+
 // Whether there is such a process that has not ended.
 bool tree_alive(pid_t pid);
 
