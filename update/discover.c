@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "update/store.h"
 #include "util/cleanup.h"
 
 struct discovering {
@@ -47,9 +48,24 @@ static bool folder_of(const char *path, char ret[PATH_MAX])
 	return slash;
 }
 
+static bool is_kept_copy(const char *path)
+{
+	_cleanup_free_ char *dir = store_debug_dir(path);
+
+	return dir;
+}
+
+// Where the program that runs came from. A copy in the store says nothing of what lies beside it, nor of its name: an
+// earlier generation was the same program by its own path.
 static const char *running_path(const struct record *r)
 {
-	return r->images.v[r->images.n - 1].path;
+	const struct record_image *now = &r->images.v[r->images.n - 1];
+
+	for (size_t i = r->images.n; i-- > 0;)
+		if (!strcmp(r->images.v[i].build_id, now->build_id) &&
+		    !is_kept_copy(r->images.v[i].path))
+			return r->images.v[i].path;
+	return now->path;
 }
 
 // The file a library runs from, as it was named.
