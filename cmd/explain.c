@@ -54,6 +54,7 @@ static int explain_all(const struct verb *verb, bool json)
 
 	for (size_t i = 0; code_at(i); i++)
 		json_array_append_new(list, code_json(code_at(i)));
+	json_object_set_new(o, "verdict", json_string(verdict_of(DONE)));
 	json_object_set_new(o, "codes", list);
 	return cmd_print_json(o, DONE);
 }
@@ -74,6 +75,7 @@ static int explain_one(const struct verb *verb, const char *code, bool json)
 	if (json) {
 		json_t *o = cmd_json(verb), *text = code_json(c);
 
+		json_object_set_new(o, "verdict", json_string(verdict_of(DONE)));
 		json_object_update(o, text);
 		json_decref(text);
 		return cmd_print_json(o, DONE);

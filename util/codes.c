@@ -113,8 +113,8 @@ static const struct code_text table[] = {
 	{"no-such-module", "the process has no such module loaded",
 	 "--module named a library that is not in ld.so's list of the process, or a "
 	 "file name that two of its modules share.",
-	 "'molt status PID' and /proc/PID/maps show what is loaded; give a module by "
-	 "its path, its file name or its soname."},
+	 "/proc/PID/maps shows what is loaded; give a module by its path, its file name "
+	 "or its soname. The executable is no module: its new file is NEW."},
 	{"runtime-module", "a part of the C runtime cannot be updated",
 	 "libc, ld.so, libgcc_s and the vdso load, start and unwind everything else, "
 	 "molt's own work in the process included.",
