@@ -339,8 +339,23 @@ static void print_functions(const struct diff *d, bool verbose)
 	}
 }
 
+// What the kind of the file alone tells against an update.
+static void print_kind(const struct module *m)
+{
+	const char *kind = NULL;
+
+	if (!m->has_dynamic)
+		kind = "statically linked";
+	else if (m->type == ET_EXEC)
+		kind = "not position independent";
+	if (kind)
+		printf("%s is %s: molt update would refuse it\n", m->path, kind);
+}
+
 void diff_print(const struct diff *d, bool verbose)
 {
+	print_kind(d->old);
+	print_kind(d->new);
 	print_function_counts(d);
 	print_variable_counts(d);
 	print_type_counts(d);
