@@ -55,6 +55,11 @@ struct err *subject_check_file(const struct subject *s, const struct module *m,
 {
 	if (!subject_is_exe(s))
 		return check_library(m, role);
+	if (m->type == ET_DYN && m->has_dynamic && !m->has_interp && !m->pie)
+		return err_refuse("not-executable", m->path,
+				  "%s is a shared library: update it with --module "
+				  "OLD=%s",
+				  m->path, m->path);
 	if (!m->has_dynamic || (!m->has_interp && !m->needed.n))
 		return err_refuse("static-exe", m->path,
 				  "%s program %s is statically linked", role, m->path);

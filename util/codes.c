@@ -16,10 +16,10 @@ static const struct code_text table[] = {
 	 "Both programs have to be 64-bit x86 (x86-64, little endian).",
 	 "Give a build for the machine that the process runs on."},
 	{"not-executable", "the ELF file is no program",
-	 "It is an object file, a core or a debug file without code; a process "
-	 "cannot run it.",
-	 "Link it, or give the executable beside it. A debug file is named with "
-	 "--debug."},
+	 "It is an object file, a core or a debug file without code, or a shared library "
+	 "in the place of the program; a process cannot run it.",
+	 "Link it, or give the executable beside it. A debug file is named with --debug, "
+	 "a library with --module OLD=NEW."},
 	{"corrupt-elf", "the ELF file is damaged",
 	 "A table of the file points outside of it: it was truncated or overwritten.",
 	 "Build or install it again; 'readelf -a FILE' shows what is left."},
