@@ -236,20 +236,23 @@ struct err *uninstall(struct installed *in)
 	return NULL;
 }
 
-static bool is_live_record(const struct target *t, const struct mapping *m)
+static bool is_read_record(const struct target *t, const struct mapping *m)
 {
 	vec_for_each(f, &t->records.v)
-		if (!f->gone && m->start >= f->addr && m->start < f->addr + f->len)
+		if (m->start >= f->addr && m->start < f->addr + f->len)
 			return true;
 	return false;
 }
 
 // Of a library that was closed ld.so unmapped the last image; what it started with is molt's to clear, unless it had
-// come back there.
-static struct err *clear_closed(const struct record *r, struct helper *h)
+// come back there. The record goes first: a tool that dies in between must not leave one that calls memory molt's which
+// the process may have got again.
+static struct err *clear_closed(const struct found_record *f, struct helper *h)
 {
+	const struct record *r = &f->record;
 	const struct record_image *first = &r->images.v[0];
 
+	TRY(helper_munmap(h, f->addr, f->len));
 	if (r->images.n < 2 || first->base == r->layout.base)
 		return NULL;
 	return helper_munmap(h, first->base, first->span);
@@ -261,12 +264,12 @@ struct err *clear_leftovers(const struct target *t, struct helper *h)
 
 	vec_for_each(f, &t->records.v)
 		if (f->gone)
-			TRY(clear_closed(&f->record, h));
+			TRY(clear_closed(f, h));
 	vec_for_each(m, &t->maps.v) {
 		uint64_t len = m->end - m->start;
 		bool dead_image = is_image_head(m) && !target_in_images(t, m->start);
 		bool dead_record = !strncmp(m->path, record, strlen(record)) &&
-				   !is_live_record(t, m);
+				   !is_read_record(t, m);
 
 		if (dead_image)
 			TRY(image_extent(t->process->pid, &t->maps, m, &len));

@@ -38,6 +38,16 @@ static struct plan_options plan_options_of(const struct job *j)
 				     .n_keep_old = j->opt->n_keep_old};
 }
 
+static struct err *check_twice(const struct job *j, const struct unit *u)
+{
+	vec_for_each(other, &j->units)
+		if (*other != u && (*other)->subject.link == u->subject.link)
+			return err_new(ERR_USAGE, "%s is named twice",
+				       u->subject.link ? u->subject.record->name
+						       : "the program");
+	return NULL;
+}
+
 static struct err *plan_unit(struct job *j, const struct update_module *m)
 {
 	struct plan_options po = plan_options_of(j);
@@ -49,6 +59,7 @@ static struct err *plan_unit(struct job *j, const struct update_module *m)
 	TRY(is_exe(m) ? subject_open_exe(&j->target, j->opt->debug_dir, &u->subject)
 		      : subject_open_library(&j->target, m->old, j->opt->debug_dir,
 					     &u->subject));
+	TRY(check_twice(j, u));
 	struct err *e =
 		plan_begin(&u->subject, m->new_path, &po, forward_progress, j, &u->plan);
 	struct err *pushed = u->plan ? vec_push(&j->plans, u->plan) : NULL;
