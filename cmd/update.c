@@ -39,6 +39,7 @@ struct arguments {
 	struct targets targets;
 	int to; // generation
 	const char *new_path;
+	bool library; // the last of the modules is what --exe named
 };
 
 typedef VEC(struct molt_report *) report_list;
@@ -179,6 +180,23 @@ static struct molt_report *run_one(const struct verb *verb, struct arguments *a,
 	return r;
 }
 
+// --exe of a library: where its path leads to none that the process has, as after an update into it, its name does.
+static struct molt_report *run_library(const struct verb *verb, struct arguments *a,
+				       pid_t pid)
+{
+	struct molt_module *m = &a->modules.v[a->modules.n - 1];
+	const char *path = m->old, *slash = strrchr(path, '/');
+	struct molt_report *r = run_one(verb, a, pid);
+
+	if (!slash || !r || !r->code || strcmp(r->code, "no-such-module"))
+		return r;
+	molt_report_free(r);
+	m->old = slash + 1;
+	r = run_one(verb, a, pid);
+	m->old = path;
+	return r;
+}
+
 static bool was_interrupted(const struct molt_report *r)
 {
 	return r->code && !strcmp(r->code, "interrupted");
@@ -190,7 +208,8 @@ static int run_all(const struct verb *verb, struct arguments *a)
 	_cleanup_(reports_deinit) report_list reports = {0};
 
 	vec_for_each(pid, &a->targets.pids) {
-		struct molt_report *r = run_one(verb, a, *pid);
+		struct molt_report *r =
+			a->library ? run_library(verb, a, *pid) : run_one(verb, a, *pid);
 		struct err *e = r ? vec_push(&reports, r) : err_nomem();
 
 		if (e) {
@@ -233,11 +252,10 @@ static int run(const struct verb *verb, struct arguments *a)
 // --exe named a library: NEW is its new file.
 static struct err *take_library(struct arguments *a)
 {
-	const char *slash = strrchr(a->targets.exe, '/');
-	struct molt_module m = {.old = slash ? slash + 1 : a->targets.exe,
-				.new_path = a->new_path};
+	struct molt_module m = {.old = a->targets.exe, .new_path = a->new_path};
 
 	a->new_path = NULL;
+	a->library = true;
 	return vec_push(&a->modules, m);
 }
 
