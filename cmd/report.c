@@ -161,7 +161,7 @@ int report_print(const struct verb *verb, bool json, bool tree,
 		print_done(verb, r->processes[i]);
 	if (!tree)
 		print_done(verb, r);
-	else
+	else if (!r->already) // each has said so
 		printf("%s %zu process%s, %u thread%s\n", done_word(verb), r->n_processes,
 		       r->n_processes == 1 ? "" : "es", r->threads, plural(r->threads));
 	return DONE;
