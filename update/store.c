@@ -233,6 +233,63 @@ static int copy_files(int dir, const struct module *m, const char *id)
 	return put_file(dir, name, (const uint8_t *)text, (size_t)n);
 }
 
+static const char disputed[] = "disputed\n";
+
+static bool is_disputed(int dir, const char *id)
+{
+	char name[ID_MAX + 16], text[sizeof(disputed)] = "";
+
+	file_name(name, sizeof(name), id, 2);
+	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 && read(fd, text, sizeof(text) - 1) == sizeof(text) - 1 &&
+	       !strcmp(text, disputed);
+}
+
+static bool same_segment(const struct module *a, const struct module *b,
+			 const struct segment *seg)
+{
+	// The file's own header says where its sections are: not the same in a stripped one.
+	vaddr_t from = seg->addr + (seg->offset ? 0 : sizeof(Elf64_Ehdr));
+
+	if (seg->type != PT_LOAD || from >= seg->addr + seg->filesz)
+		return true;
+	uint64_t n = seg->addr + seg->filesz - from;
+	const uint8_t *x = module_bytes(a, from, n), *y = module_bytes(b, from, n);
+
+	return x && y && !memcmp(x, y, n);
+}
+
+// A build-id is what a file says of itself. Whether the copy is this program.
+static bool is_copy_of(const struct module *m, const char *id)
+{
+	_cleanup_(module_closep) struct module *kept = NULL;
+	_cleanup_free_ char *in = store_dir(), *path = NULL;
+
+	if (!in || asprintf(&path, "%s/%s", in, id) < 0)
+		return false;
+	struct err *e = module_open_bare(path, &kept);
+	err_free(e);
+	if (e || kept->segments.n != m->segments.n)
+		return false;
+	vec_for_each(seg, &m->segments)
+		if (!same_segment(m, kept, seg))
+			return false;
+	return true;
+}
+
+// Two programs say that they are the same one: from now on neither is kept, or a process would go back into the other.
+static struct err *dispute(int dir, const struct module *m, const char *id)
+{
+	char name[ID_MAX + 16];
+
+	file_name(name, sizeof(name), id, 2);
+	int r = put_file(dir, name, (const uint8_t *)disputed, strlen(disputed));
+	if (r)
+		unlinkat(dir, name, 0);
+	return err_new(ERR_UNSUPPORTED, "another program than %s has its build-id %s",
+		       m->path, id);
+}
+
 struct err *store_keep(const struct module *m, const char *id)
 {
 	_cleanup_close_ int dir = open_dir(true);
@@ -240,7 +297,11 @@ struct err *store_keep(const struct module *m, const char *id)
 
 	if (dir >= 0 && is_id(id)) {
 		touch(dir, id); // before the look: from now on nobody prunes it
-		r = is_whole(dir, id) ? 0 : copy_files(dir, m, id);
+		bool whole = is_whole(dir, id);
+
+		if (is_disputed(dir, id) || (whole && !is_copy_of(m, id)))
+			return dispute(dir, m, id);
+		r = whole ? 0 : copy_files(dir, m, id);
 	}
 	if (r >= 0)
 		return NULL;
