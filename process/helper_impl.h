@@ -31,6 +31,7 @@ struct helper {
 	bool watched;	      // by a thread of the tool:
 	pthread_t watcher;
 	pid_t pid_watched;
+	int unwatch; // an eventfd: the watcher is to end
 	int pidfd;
 };
 

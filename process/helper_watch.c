@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,12 +16,14 @@
 static void *watch(void *arg)
 {
 	const struct helper *h = arg;
-	struct pollfd p = {.fd = h->pidfd, .events = POLLIN};
+	struct pollfd p[2] = {{.fd = h->pidfd, .events = POLLIN},
+			      {.fd = h->unwatch, .events = POLLIN}};
 
 	// Not by waitid alone: that takes a traced thread's stops as well, whatever it is asked for.
-	while (poll(&p, 1, -1) < 0)
+	while (poll(p, ARRAY_SIZE(p), -1) < 0)
 		;
-	wait_reap(h->pid_watched);
+	if (p[0].revents)
+		wait_reap(h->pid_watched);
 	return NULL;
 }
 
@@ -31,22 +34,30 @@ void helper_watch(struct helper *h)
 	h->pidfd = (int)syscall(SYS_pidfd_open, h->tid, UAPI_PIDFD_THREAD);
 	if (h->pidfd < 0) // Linux 6.9
 		return;
+	h->unwatch = eventfd(0, EFD_CLOEXEC);
+	if (h->unwatch < 0) {
+		close(h->pidfd);
+		return;
+	}
 	h->pid_watched = h->tid;
 	// SIGCHLD wakes the thread that traces, and signals of the user are for the caller's threads.
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &saved);
 	h->watched = !pthread_create(&h->watcher, NULL, watch, h);
 	pthread_sigmask(SIG_SETMASK, &saved, NULL);
-	if (!h->watched)
+	if (!h->watched) {
+		close(h->unwatch);
 		close(h->pidfd);
+	}
 }
 
 void helper_unwatch(struct helper *h)
 {
 	if (!h->watched)
 		return;
-	pthread_cancel(h->watcher); // it may wait for a helper that does not end
+	eventfd_write(h->unwatch, 1); // it may wait for a helper that does not end
 	pthread_join(h->watcher, NULL);
+	close(h->unwatch);
 	close(h->pidfd);
 	h->watched = false;
 }
