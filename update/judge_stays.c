@@ -50,7 +50,8 @@ static void stays_in_older(const struct judge *j, const struct judge_unit *u, ta
 		if (strcmp(d->old_funcs.v[i].name, s->name))
 			continue;
 		found = true;
-		same &= fp && fp->verdict == FUNC_SAME && !u->p->refers_moved[i];
+		same &= fp && fp->verdict == FUNC_SAME && !u->p->refers_moved[i] &&
+			!calls_old_clone(u, i);
 	}
 	ret->may = found && same && !u->layouts_differ;
 }
