@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
@@ -240,6 +241,7 @@ static long in_waitpid(void)
 	if (!child) { // as long as the program lives
 		char c;
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(pair[1]);
 		_exit((int)read(pipefd[0], &c, 1));
 	}
