@@ -28,13 +28,6 @@ static struct err *open_memfd(struct helper *h, const char *name, uint64_t size,
 	return NULL;
 }
 
-static struct err *close_remote(struct helper *h, int rfd)
-{
-	int64_t r;
-
-	return helper_syscall(h, SYS_close, (uint64_t[6]){(uint64_t)rfd}, &r);
-}
-
 static struct err *map_remote(struct process *p, struct helper *h, taddr_t near, int rfd,
 			      struct area *a)
 {
@@ -72,14 +65,8 @@ struct err *area_create(struct process *p, struct helper *h, taddr_t near,
 	}
 	if (!e)
 		e = map_remote(p, h, near, rfd, ret);
-	if (rfd >= 0) {
-		struct err *closed = close_remote(h, rfd);
-
-		if (e)
-			err_free(closed);
-		else
-			e = closed;
-	}
+	if (rfd >= 0)
+		e = err_first(e, helper_close(h, rfd));
 	if (e)
 		area_deinit(ret);
 	return e;

@@ -101,6 +101,8 @@ bool commit_in_force(const struct commit *c);
 // again.
 struct err *commit_undo(struct commit *c) must_check;
 struct err *commit_undo_all(struct commit *const *c, size_t n) must_check;
+// The same because of `e`, which comes back as ERR_ROLLED_BACK; what kept it from being undone, if something did.
+struct err *commit_take_back(struct commit *const *c, size_t n, struct err *e) must_check;
 
 // After the thaw: protections back, control area unmapped. May be called again after an
 // error.

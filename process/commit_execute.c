@@ -195,15 +195,7 @@ static struct err *redo_all(struct commit *const *c, size_t n, bool by_helper)
 	}
 	if (!e && c[0]->stage == COMMIT_EXECUTED)
 		e = fault_point("after-redo");
-	if (!e)
-		return NULL;
-	struct err *undo = commit_undo_all(c, n);
-	if (undo) {
-		err_free(e);
-		return undo;
-	}
-	e->kind = ERR_ROLLED_BACK;
-	return e;
+	return e ? commit_take_back(c, n, e) : NULL;
 }
 
 struct err *commit_execute_all(struct commit *const *c, size_t n)
@@ -291,10 +283,7 @@ struct err *commit_undo_all(struct commit *const *c, size_t n)
 		if (!e && n > 1 && i == 0)
 			e = fault_point("family-one-undone");
 		any_left |= left;
-		if (first)
-			err_free(e);
-		else
-			first = e;
+		first = err_first(first, e);
 	}
 	return any_left && first
 		       ? err_wrap(first, "the threads take the commit back themselves")
@@ -304,4 +293,13 @@ struct err *commit_undo_all(struct commit *const *c, size_t n)
 struct err *commit_undo(struct commit *c)
 {
 	return commit_undo_all(&c, 1);
+}
+
+struct err *commit_take_back(struct commit *const *c, size_t n, struct err *e)
+{
+	struct err *undo = commit_undo_all(c, n);
+
+	if (!undo)
+		e->kind = ERR_ROLLED_BACK;
+	return err_first(undo, e);
 }

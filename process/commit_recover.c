@@ -326,19 +326,15 @@ static struct err *settle_threads(struct process *p, struct helper *h, leftover_
 {
 	uint64_t deadline = monotonic_ns() + FREEZE_NS;
 	const struct timespec nap = {.tv_nsec = 2000000};
-	struct err *e, *thawed;
+	struct err *e;
 	bool again;
 
 	for (;;) {
 		TRY(process_freeze(p, deadline, NULL));
 		e = inspect(p, h, list, &again);
-		thawed = process_thaw(p, NULL);
-		if (e) {
-			err_free(thawed);
+		e = err_first(e, process_thaw(p, NULL));
+		if (e || !again)
 			return e;
-		}
-		if (thawed || !again)
-			return thawed;
 		if (monotonic_ns() >= deadline)
 			return err_with(err_new(ERR_BUSY,
 						"a thread stays in the gate of an "

@@ -52,12 +52,7 @@ struct err *decision_map(const struct decision *d, struct helper *h, taddr_t *re
 		e = helper_syscall(h, SYS_madvise,
 				   (uint64_t[6]){*ret, PAYLOAD_PAGE, MADV_POPULATE_WRITE},
 				   &ignored);
-	struct err *closed =
-		helper_syscall(h, SYS_close, (uint64_t[6]){(uint64_t)rfd}, &ignored);
-	if (!e)
-		return closed;
-	err_free(closed);
-	return e;
+	return err_first(e, helper_close(h, rfd));
 }
 
 struct err *decision_unmap(const struct process *p, struct helper *h)

@@ -361,11 +361,7 @@ static struct err *make_vacant(struct gates *g, bool *vacant)
 	vec_for_each(t, &g->p->threads)
 		if (t->state == THREAD_STOPPED && area_visited(g->p, &g->area, t))
 			*vacant = false;
-	struct err *thawed = process_thaw(g->p, NULL);
-	if (!e)
-		return thawed;
-	err_free(thawed);
-	return e;
+	return err_first(e, process_thaw(g->p, NULL));
 }
 
 void gates_free(struct gates *g)

@@ -49,6 +49,9 @@ struct err *helper_memfd(struct helper *h, const char *name, int *rfd, int *fd) 
 // file. ERR_UNSUPPORTED family-kernel before Linux 6.9; refused seccomp.
 struct err *helper_give_fd(struct helper *h, int fd, int *rfd) must_check;
 
+// Closes one of the helper's own descriptors.
+struct err *helper_close(struct helper *h, int rfd) must_check;
+
 pid_t helper_tid(const struct helper *h);
 
 // Ends the helper thread and unmaps its area.

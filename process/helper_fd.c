@@ -138,13 +138,7 @@ struct err *helper_give_fd(struct helper *h, int fd, int *rfd)
 			       h->process->pid);
 	TRY(mem_read(h->process->pid, exchange_at(h), pair, sizeof(pair)));
 	struct err *e = pass(h, pair, fd, rfd);
-	for (int i = 0; i < 2; i++) {
-		struct err *closed = helper_close(h, pair[i]);
-
-		if (e)
-			err_free(closed);
-		else
-			e = closed;
-	}
+	for (int i = 0; i < 2; i++)
+		e = err_first(e, helper_close(h, pair[i]));
 	return e;
 }

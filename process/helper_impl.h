@@ -64,4 +64,3 @@ struct err *helper_leave_area(struct helper *h) must_check;
 
 // A memory file whose name stands in the target.
 struct err *helper_memfd_at(struct helper *h, taddr_t name, int *rfd) must_check;
-struct err *helper_close(struct helper *h, int rfd) must_check;

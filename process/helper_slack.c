@@ -76,11 +76,7 @@ static struct err *in_use(struct helper *h, taddr_t at, bool *ret)
 	*ret = false;
 	TRY(process_freeze(h->process, monotonic_ns() + FREEZE_NS, NULL));
 	struct err *e = frozen_uses(h, at, ret);
-	struct err *thawed = process_thaw(h->process, NULL);
-	if (!e)
-		return thawed;
-	err_free(thawed);
-	return e;
+	return err_first(e, process_thaw(h->process, NULL));
 }
 
 // Takes the first place that holds filling; failing that, the first left-over stub nobody is in.

@@ -323,11 +323,7 @@ static struct err *try_thread(struct helper *h, pid_t tid, bool *done)
 		*done = !e;
 	}
 	t = process_thread(p, tid);
-	struct err *released = t ? thread_release(p, t) : NULL;
-	if (!e)
-		return released;
-	err_free(released);
-	return e;
+	return err_first(e, t ? thread_release(p, t) : NULL);
 }
 
 // A thread of the target stands still meanwhile.

@@ -119,11 +119,7 @@ static struct err *check_thread(struct process *p, pid_t tid)
 		return NULL;
 	}
 	e = check_stopped(p, t);
-	struct err *released = thread_release(p, t);
-	if (!e)
-		return released;
-	err_free(released);
-	return e;
+	return err_first(e, thread_release(p, t));
 }
 
 struct err *seccomp_check(struct process *p)

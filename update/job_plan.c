@@ -62,10 +62,7 @@ static struct err *plan_unit(struct job *j, const struct update_module *m)
 	TRY(check_twice(j, u));
 	struct err *e =
 		plan_begin(&u->subject, m->new_path, &po, forward_progress, j, &u->plan);
-	struct err *pushed = u->plan ? vec_push(&j->plans, u->plan) : NULL;
-	if (e)
-		err_free(pushed);
-	return e ? e : pushed;
+	return err_first(e, u->plan ? vec_push(&j->plans, u->plan) : NULL);
 }
 
 // Libraries that lie beside the new program go in with it; each is named, and so is what stays old.

@@ -27,10 +27,7 @@ struct err *moment_thaw(struct moment *m, uint64_t *last)
 
 		if (!e && i == 0 && m->n > 1)
 			e = fault_point("family-one-released");
-		if (first)
-			err_free(e);
-		else
-			first = e;
+		first = err_first(first, e);
 	}
 	return first;
 }
@@ -113,11 +110,9 @@ static struct err *attempt(struct moment *m, size_t *marks, bool *ready)
 		commit_reset(m->jobs[i]->commit, marks[i]);
 	if (!e && monotonic_ns() < m->deadline)
 		e = plant_all(m);
-	struct err *thawed = moment_thaw(m, NULL);
+	e = err_first(e, moment_thaw(m, NULL));
 	unboost(m); // nothing but a stop may run before the threads of this host
-	if (e)
-		err_free(thawed);
-	return e ? e : thawed;
+	return e;
 }
 
 // The first process that something other than an open verdict keeps from moving; NULL: there is none.

@@ -147,12 +147,7 @@ struct err *quiesce_rehearse(struct quiesce *q)
 			continue;
 		}
 		e = judge_thread(q, t);
-		struct err *e2 = thread_release(q->process, t);
-		if (e || e2) {
-			if (e)
-				err_free(e2);
-			return e ? e : e2;
-		}
+		TRY(err_first(e, thread_release(q->process, t)));
 	}
 	TRY(judge_answer(&q->judge));
 	// Unwinding again with all verdicts known costs no stop: only the first walk was cold.

@@ -282,11 +282,7 @@ static struct err *swap_stopped(struct swapping *s, uint64_t *stop_ns)
 		e = swap_some(s, true);
 		if (!e && s->p)
 			e = set_exe(s);
-		struct err *thawed = process_thaw(s->process, &last);
-		if (e)
-			err_free(thawed);
-		else
-			e = thawed;
+		e = err_first(e, process_thaw(s->process, &last));
 		*stop_ns = last - first;
 	}
 	process_unboost(s->process);
@@ -313,9 +309,7 @@ static struct err *swap_all(struct swapping *s, uint64_t *stop_ns)
 		if (!e)
 			e = swap_stopped(s, stop_ns);
 	}
-	if (link)
-		err_free(e);
-	return link ? link : e;
+	return err_first(link, e);
 }
 
 struct err *swap_old_images(struct plan *const *plans, size_t n, struct helper *h,

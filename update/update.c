@@ -34,18 +34,6 @@ static void commit_list_deinit(commit_list *l)
 	vec_free(l);
 }
 
-static struct err *take_back(const commit_list *commits, struct err *e)
-{
-	struct err *undo = commit_undo_all(commits->v, commits->n);
-
-	if (undo) {
-		err_free(e);
-		return undo;
-	}
-	e->kind = ERR_ROLLED_BACK;
-	return e;
-}
-
 static struct err *too_quick(const struct family *f)
 {
 	return err_with(
@@ -71,7 +59,7 @@ static struct err *commit_now(struct family *f)
 	TRY(fault_point("update-before-commit"));
 	TRY(commit_execute_all(commits.v, commits.n));
 	struct err *e = fault_point("update-after-commit");
-	return e ? take_back(&commits, e) : NULL;
+	return e ? commit_take_back(commits.v, commits.n, e) : NULL;
 }
 
 // The new program runs: what failed besides is a remark.
@@ -117,11 +105,7 @@ static struct err *try_commit(struct family *f, struct moment *m)
 
 		e = commit_now(f);
 		uint64_t after = monotonic_ns();
-		struct err *thawed = moment_thaw(m, &last);
-		if (!e)
-			e = thawed;
-		else
-			err_free(thawed);
+		e = err_first(e, moment_thaw(m, &last));
 		tell_times(f, m, before, after, last);
 		if (committed(f) && e)
 			e = note_and_free(f->jobs.v[0], e);

@@ -20,6 +20,14 @@ struct err *err_nomem(void)
 	return &nomem;
 }
 
+struct err *err_first(struct err *e, struct err *after)
+{
+	if (!e)
+		return after;
+	err_free(after);
+	return e;
+}
+
 static struct err *make(enum err_kind kind, int errnum, const char *fmt, va_list ap)
 {
 	struct err *e = calloc(1, sizeof(*e));

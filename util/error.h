@@ -51,6 +51,9 @@ struct err *err_wrap(struct err *e, const char *fmt, ...) must_check printf_like
 // Sets the code and the object (copied) of an error and returns it. NULL stays NULL.
 struct err *err_with(struct err *e, const char *code, const char *object) must_check;
 
+// The first of two errors that is one; the other is freed. For what must be done whatever happened before.
+struct err *err_first(struct err *e, struct err *after) must_check;
+
 // The tool ran out of memory, descriptors or the like: says nothing about what it looked at.
 bool err_is_shortage(const struct err *e);
 
