@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The kernel resources of a process, one kind a file: each is read from a process that stands still into JSON (save) and
+// made again from it (restore).
+//
+// Open file descriptions are *objects*: they are shared by descriptors of one process and of several, so they stand once in
+// the objects document and each process lists {descriptor, flags, object}. An object is made *in the tool* (open the file,
+// fill the pipe, bind the socket), passed to each process, and put at its number there; what only the process itself can do
+// (record locks, epoll registrations, which remember numbers) is done afterwards through the remote.
+#pragma once
+
+#include <jansson.h>
+
+#include "image/store.h"
+#include "process/maps.h"
+#include "process/process.h"
+#include "process/remote.h"
+
+// Saving: one for a tree.
+struct save_options {
+	const char *const *skip; // kinds of descriptor the user goes without: "device", "tcp", "netlink", ...
+	size_t n_skip;
+};
+
+struct saving {
+	const struct save_options *opt;
+	json_t *objects;	  // {"files": [...], "memory": [...], ...}
+	struct file_index *index; // which open file description is which object (kcmp); files.c
+	VEC(char *) notes;	  // remarks for the user
+};
+
+struct saver { // one process, every thread at PTRACE_EVENT_STOP
+	struct saving *all;
+	struct process *process;
+	struct helper *helper; // makes system calls in it; its threads, mappings and descriptors are not the process's
+	struct remote *ask; // calls in the threads themselves
+	int pidfd;
+	const struct maps *maps;
+	json_t *state;
+};
+
+// Each adds its members to s->state and s->all->objects. Refuses (ERR_REFUSED) what cannot be saved, naming it.
+struct err *save_process(struct saver *s)
+	must_check; // ids, comm, cwd, root, umask, limits, mm, auxv, dumpable ...
+struct err *save_threads(struct saver *s)
+	must_check; // registers, xstate, altstack, rseq, robust list, scheduling ...
+struct err *save_credentials(struct saver *s)
+	must_check; // per thread; groups, capabilities, securebits, seccomp
+struct err *save_signals(struct saver *s)
+	must_check; // handlers, masks, pending, itimers, POSIX timers
+struct err *save_descriptors(struct saver *s) must_check; // and what they lead to
+
+// Restoring: one for a tree.
+enum files_policy { FILES_EXACT, FILES_APPEND_OK, FILES_ANY };
+
+struct restore_options {
+	enum files_policy files;
+	bool tcp_close; // connections of the past are not brought back: the program sees them closed
+};
+
+struct handover { // --replace: descriptors of a living process
+	pid_t pid;
+	int pidfd;
+};
+
+struct restoring {
+	const struct restore_options *opt;
+	const json_t *objects;
+	const struct handover *handover; // NULL: none
+	int *files; // for each of objects["files"], the tool's descriptor, -1: not made yet
+	size_t n_files;
+	VEC(char *) notes;
+};
+
+struct restorer { // one process
+	struct restoring *all;
+	const struct core *core;
+	const json_t *state;
+	struct remote *remote; // r.tid is its first thread
+	// The thread that has this saved id now (they differ with --pid-any).
+	pid_t (*tid_of)(const struct restorer *r, pid_t saved);
+	void *arg;
+};
+
+// Before any process is made: opens, makes and connects every object; all that can be refused is refused here.
+struct err *restore_objects(struct restoring *all) must_check;
+void restoring_deinit(struct restoring *all);
+// In the process: in this order, each with all threads of the process there and stopped.
+struct err *restore_descriptors(struct restorer *r) must_check;
+struct err *restore_process(struct restorer *r)
+	must_check; // cwd, root, umask, limits, comm, personality ...
+struct err *restore_signals(struct restorer *r)
+	must_check; // handlers, pending, timers not started yet
+struct err *restore_threads(struct restorer *r)
+	must_check; // names, altstack, rseq, robust list, scheduling, affinity
+struct err *restore_credentials(struct restorer *r)
+	must_check; // last: nothing needs privilege afterwards
+struct err *restore_timers(struct restorer *r)
+	must_check; // just before it goes on: arms itimers and POSIX timers

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Rebuilding saved processes: order of operations (design 3). A rebuilt process stands still, exactly as it was saved, until
+// restore_resume; lib/restore.c applies an update in between (--into).
+#pragma once
+
+#include "resource/resource.h"
+
+struct rebuild_options {
+	struct restore_options restore;
+	bool pid_any; // other ids than the saved ones when those are taken
+	pid_t replace; // 0: none; its descriptors are handed over, and it ends when all is ready
+	bool lazy; // memory comes when it is touched, and in the background
+	void (*progress)(void *arg, const char *text);
+	void *arg;
+};
+
+struct rebuilt;
+
+// Rebuilds every process of the checkpoint, all threads stopped. Everything that can be refused is refused before the first
+// is made; an error leaves nothing behind. The process to be replaced stands still from here on.
+struct err *rebuild(const struct checkpoint *c, const struct rebuild_options *opt,
+		    struct rebuilt **ret) must_check;
+pid_t rebuilt_pid(const struct rebuilt *r); // of the root
+// Lets go of the tracing with the processes in a job-control stop at their saved instruction, so that another part of molt can
+// work on them (update_run); rebuilt_regain takes them back.
+struct err *rebuilt_park(struct rebuilt *r) must_check;
+struct err *rebuilt_regain(struct rebuilt *r) must_check;
+// Ends the replaced process, arms timers and lets all go.
+struct err *rebuilt_resume(struct rebuilt *r) must_check;
+// Waits until all memory is there; ERR_CORRUPT when a block's hash is wrong (the process is ended then).
+struct err *rebuilt_wait_resident(struct rebuilt *r) must_check;
+void rebuilt_abort(struct rebuilt *r); // ends what was made; the replaced process goes on
+void rebuilt_free(struct rebuilt *r);
