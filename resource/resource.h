@@ -48,6 +48,9 @@ struct err *save_credentials(struct saver *s)
 struct err *save_signals(struct saver *s)
 	must_check; // handlers, masks, pending, itimers, POSIX timers
 struct err *save_descriptors(struct saver *s) must_check; // and what they lead to
+// When all processes of the tree are saved, still standing: what leads from one object to others.
+struct err *saving_finish(struct saving *all) must_check;
+void saving_deinit(struct saving *all); // the index; objects and notes stay with the caller
 
 // Restoring: one for a tree.
 enum files_policy { FILES_EXACT, FILES_APPEND_OK, FILES_ANY };
@@ -68,7 +71,8 @@ struct restoring {
 	const struct handover *handover; // NULL: none
 	int *files; // for each of objects["files"], the tool's descriptor, -1: not made yet
 	size_t n_files;
-	VEC(char *) notes;
+	VEC(int) kept;	   // descriptors that are closed with the rest
+	VEC(char *) notes; // the caller's
 };
 
 struct restorer { // one process
@@ -85,7 +89,10 @@ struct restorer { // one process
 struct err *restore_objects(struct restoring *all) must_check;
 void restoring_deinit(struct restoring *all);
 // In the process: in this order, each with all threads of the process there and stopped.
+// Whatever else the process has open is closed but for the remote's channel, which may get another number; its owner closes it.
 struct err *restore_descriptors(struct restorer *r) must_check;
+// When all processes have their descriptors: what could disturb others before (terminals' foreground groups, owners).
+struct err *restoring_start(struct restoring *all) must_check;
 struct err *restore_process(struct restorer *r)
 	must_check; // cwd, root, umask, limits, comm, personality ...
 struct err *restore_signals(struct restorer *r)
