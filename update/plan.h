@@ -77,6 +77,8 @@ void plan_freep(struct plan **p);
 
 // The steps of both, in order.
 struct err *preflight(struct plan *p, const struct plan_options *opt) must_check;
+// Tables of pointers have no entry for an object that only NEW has and start-up code would have prepared.
+struct err *check_tables(const struct diff *d) must_check;
 struct err *homes_place(struct plan *p) must_check;
 struct err *check_exports(struct plan *p)
 	must_check; // that others need, and NEW has no more

@@ -328,5 +328,6 @@ struct err *preflight(struct plan *p, const struct plan_options *opt)
 	TRY(check_facts(p));
 	TRY(note_constructors(p));
 	TRY(check_types(p, opt));
-	return check_variables(p->diff);
+	TRY(check_variables(p->diff));
+	return check_tables(p->diff);
 }

@@ -203,6 +203,13 @@ static const struct code_text table[] = {
 	 "removed, renamed or its source file was renamed.",
 	 "Keep its name and file, or restart the program. If what it holds may be lost, "
 	 "as on the way back from a build that added it, allow it with --allow-lost."},
+	{"table-entry", "a table has an entry for a new object",
+	 "Start-up code walks such tables (a server's list of modules) and prepares each "
+	 "object that it finds. In a process that runs already nobody does this for the "
+	 "new one, and its code would read what was never set.",
+	 "Restart the program. An update is possible where the new object is const, or "
+	 "is "
+	 "entered into a table by code that runs later."},
 	{"tls-changed", "the layout of thread-local variables changed",
 	 "Each thread's block has the old layout and cannot grow.",
 	 "Keep the thread-local variables as they are, or restart the program."},
