@@ -296,6 +296,21 @@ static const struct code_text table[] = {
 	 "Rebuild without -fsection-anchors or with -fno-toplevel-reorder, or keep "
 	 "both objects' sizes."},
 
+	// Checkpoints.
+	{"checkpoint-corrupt", "the checkpoint is damaged",
+	 "A file of it does not have the form or the hash that it was written with. "
+	 "Nothing was started from it.",
+	 "'molt verify CKPT' names file and offset. Take another checkpoint; if several "
+	 "are "
+	 "damaged, look at the disk."},
+	{"checkpoint-format", "the checkpoint has a format that this molt does not know",
+	 "It was written by a later molt.", "Use the molt that wrote it."},
+	{"store-full", "the store has no room left",
+	 "The disk is full, or a quota or a limit on the size of files is reached. What "
+	 "was "
+	 "written was removed.",
+	 "'molt prune' removes old checkpoints; or name another folder with --store."},
+
 	// The moment.
 	{"not-quiescent", "a thread stayed inside changed code",
 	 "Some thread was in a changed function (or called from one) the whole time. "
