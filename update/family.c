@@ -176,15 +176,13 @@ static struct err *open_all(struct family *f, const struct tree *t)
 
 static struct err *open_tree(struct family *f)
 {
-	_cleanup_(tree_deinit) struct tree t = {0};
-
-	TRY(tree_read(f->root, &t));
-	TRY(open_all(f, &t));
+	TRY(tree_read(f->root, &f->tree));
+	TRY(open_all(f, &f->tree));
 	if (f->prepared)
 		return NULL;
-	vec_for_each(pid, &t.others)
+	vec_for_each(o, &f->tree.others)
 		TRY(note(f->ret, "process %d runs another program and is left alone%s",
-			 *pid, ""));
+			 o->pid, ""));
 	return NULL;
 }
 
@@ -251,16 +249,15 @@ struct err *family_settle(struct family *f)
 
 struct err *family_grew(struct family *f, bool *ret)
 {
-	_cleanup_free_ pid_t *known = calloc(f->jobs.n, sizeof(*known));
-
 	*ret = false;
 	if (!f->opt->tree)
 		return NULL;
+	_cleanup_free_ pid_t *known = calloc(f->jobs.n, sizeof(*known));
 	if (!known)
 		return err_nomem();
 	for (size_t i = 0; i < f->jobs.n; i++)
 		known[i] = f->jobs.v[i]->ret->pid;
-	return tree_grew(f->root, known, f->jobs.n, ret);
+	return tree_grew(&f->tree, known, f->jobs.n, ret);
 }
 
 static bool in_family(const struct family *f, pid_t pid)
@@ -343,5 +340,6 @@ void family_deinit(struct family *f)
 	}
 	vec_free(&f->jobs);
 	vec_free(&f->gone);
+	tree_deinit(&f->tree);
 	decision_free(f->decision);
 }

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,8 +29,14 @@ static bool exe_stat(pid_t pid, struct stat *ret)
 {
 	char path[32];
 
+	*ret = (struct stat){0};
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
 	return !stat(path, ret);
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 static bool share_image(const struct record *a, const struct record *b)
@@ -76,8 +81,7 @@ bool tree_same_program(pid_t root, pid_t pid)
 
 	if (!exe_stat(root, &a) || !exe_stat(pid, &b))
 		return false;
-	return (a.st_dev == b.st_dev && a.st_ino == b.st_ino) ||
-	       related_by_record(root, pid);
+	return same_file(&a, &b) || related_by_record(root, pid);
 }
 
 bool tree_alive(pid_t pid)
@@ -142,8 +146,11 @@ static struct err *take(void *arg, pid_t parent, pid_t child)
 		return NULL;
 	if (shares_memory(parent, child))
 		r->borrower = child;
+	// Seen before it is judged: what it becomes meanwhile is another file then.
+	struct outsider o = {.pid = child};
+	exe_stat(child, &o.exe);
 	return tree_same_program(r->root, child) ? vec_push(&r->tree->members, child)
-						 : vec_push(&r->tree->others, child);
+						 : vec_push(&r->tree->others, o);
 }
 
 struct err *tree_read(pid_t root, struct tree *ret)
@@ -167,11 +174,21 @@ struct err *tree_read(pid_t root, struct tree *ret)
 }
 
 struct search {
-	pid_t root;
+	const struct tree *was;
 	const pid_t *known;
 	size_t n;
 	bool found;
 };
+
+static bool is_outside_still(const struct tree *was, pid_t pid)
+{
+	struct stat now;
+
+	vec_for_each(o, &was->others)
+		if (o->pid == pid)
+			return exe_stat(pid, &now) && same_file(&now, &o->exe);
+	return false;
+}
 
 static struct err *look_for_new(void *arg, pid_t parent, pid_t child)
 {
@@ -181,16 +198,16 @@ static struct err *look_for_new(void *arg, pid_t parent, pid_t child)
 	for (size_t i = 0; i < s->n; i++)
 		if (s->known[i] == child)
 			return NULL;
-	if (!s->found && tree_alive(child))
-		s->found = tree_same_program(s->root, child);
+	if (!s->found && tree_alive(child) && !is_outside_still(s->was, child))
+		s->found = tree_same_program(s->was->members.v[0], child);
 	return NULL;
 }
 
-struct err *tree_grew(pid_t root, const pid_t *known, size_t n, bool *ret)
+struct err *tree_grew(const struct tree *was, const pid_t *known, size_t n, bool *ret)
 {
-	struct search s = {.root = root, .known = known, .n = n};
+	struct search s = {.was = was, .known = known, .n = n};
 
-	TRY(descend(root, look_for_new, &s));
+	TRY(descend(was->members.v[0], look_for_new, &s));
 	*ret = s.found;
 	return NULL;
 }
