@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "cmd/signals.h"
+#include "cmd/text.h"
 #include "os/command.h"
 #include "util/cleanup.h"
 
@@ -129,7 +130,7 @@ static struct molt_report *revert(const struct molt_update_options *opt, pid_t p
 		if (!r || r->verdict != MOLT_BUSY || has_code(r, "generation-changed"))
 			return r;
 		fprintf(stderr, "molt: going back takes longer: %s\n",
-			r->reason ? r->reason : "busy");
+			r->reason ? shown(r->reason) : "busy");
 		molt_report_free(r);
 		poll(NULL, 0, PAUSE_MS);
 	}

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/text.h"
 enum { SHORT_LIST = 20, NAME_WIDTH = 36 };
 
 const struct func *diff_func(const struct diff *d, const struct func_pair *p)
@@ -161,22 +162,23 @@ static void print_certainty(const struct diff *d)
 	       "%zu of %zu pairs are certain",
 	       c.certain, c.pairs);
 	if (c.least)
-		printf("; the least certain is %s (%.0f %%)", diff_func(d, c.least)->name,
+		printf("; the least certain is %s (%.0f %%)",
+		       shown(diff_func(d, c.least)->name),
 		       (double)c.least->confidence * 100);
 	printf(".\n");
 }
 
 static void print_type(const struct type_change *c)
 {
-	printf("  %s", c->name);
+	printf("  %s", shown(c->name));
 	if (c->file)
-		printf("  %s:%d", c->file, c->line);
+		printf("  %s:%d", shown(c->file), c->line);
 	printf("\n      %s%s%s", type_verdict_name(c->layout), c->detail ? ": " : "",
-	       c->detail ? c->detail : "");
+	       c->detail ? shown(c->detail) : "");
 	if (c->old_size != c->new_size && c->old_size && c->new_size)
 		printf(" (%lu to %lu bytes)", c->old_size, c->new_size);
 	if (type_change_refuses(c) && c->via)
-		printf("\n      live through %s", c->via);
+		printf("\n      live through %s", shown(c->via));
 	putchar('\n');
 }
 
@@ -222,7 +224,7 @@ static void print_facts(const struct diff *d)
 
 	vec_for_each(f, &d->facts) {
 		print_heading(&done, "The program as a whole:");
-		printf("  %s\n", f->detail);
+		printf("  %s\n", shown(f->detail));
 	}
 }
 
@@ -241,13 +243,13 @@ static void print_variable(const struct diff *d, const struct var_pair *p)
 {
 	const struct var *v = diff_var(d, p);
 	int width = printf("  %-8s %s%s", verdict_words(p), v->is_const ? "const " : "",
-			   v->name);
+			   shown(v->name));
 
 	if (v->local && v->file)
-		width += printf(" (%s)", v->file);
+		width += printf(" (%s)", shown(v->file));
 	if (p->detail)
 		printf("%*s%s", width < NAME_WIDTH ? NAME_WIDTH - width : 2, "",
-		       p->detail);
+		       shown(p->detail));
 	else if (p->written_at_start_only)
 		printf("%*sonly start-up code writes it: it would keep its initial value",
 		       width < NAME_WIDTH ? NAME_WIDTH - width : 2, "");
@@ -291,13 +293,14 @@ static void print_function(const struct diff *d, const struct func_pair *p, bool
 {
 	const struct func *f = diff_func(d, p);
 	struct source_pos pos;
-	int width = printf("  %s", f->name);
+	int width = printf("  %s", shown(f->name));
 
 	if (diff_func_pos(d, p, &pos))
 		printf("%*s%s:%d", width < NAME_WIDTH ? NAME_WIDTH - width : 2, "",
-		       pos.file, pos.line);
+		       shown(pos.file), pos.line);
 	else if (f->file)
-		printf("%*s%s", width < NAME_WIDTH ? NAME_WIDTH - width : 2, "", f->file);
+		printf("%*s%s", width < NAME_WIDTH ? NAME_WIDTH - width : 2, "",
+		       shown(f->file));
 	if (p->cause == CAUSE_LINE)
 		printf("  [__LINE__]");
 	else if (p->cause == CAUSE_VERSION)
@@ -306,7 +309,7 @@ static void print_function(const struct diff *d, const struct func_pair *p, bool
 		printf("  [%.0f %% sure]", (double)p->confidence * 100);
 	putchar('\n');
 	if (verbose && p->reason)
-		printf("      %s\n", p->reason);
+		printf("      %s\n", shown(p->reason));
 }
 
 static void print_functions(const struct diff *d, bool verbose)
@@ -349,7 +352,7 @@ static void print_kind(const struct module *m)
 	else if (m->type == ET_EXEC)
 		kind = "not position independent";
 	if (kind)
-		printf("%s is %s: molt update would refuse it\n", m->path, kind);
+		printf("%s is %s: molt update would refuse it\n", shown(m->path), kind);
 }
 
 void diff_print(const struct diff *d, bool verbose)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "cmd/text.h"
 #include "util/cleanup.h"
 
 int cmd_help(const struct verb *verb)
@@ -33,7 +34,7 @@ int cmd_usage(const struct verb *verb, const char *fmt, ...)
 
 static void print_error(const struct err *e)
 {
-	fprintf(stderr, "molt: %s", e->message);
+	fprintf(stderr, "molt: %s", shown(e->message));
 	if (e->code)
 		fprintf(stderr, " [%s]\nmolt: 'molt explain %s' says what to do", e->code,
 			e->code);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/text.h"
 #include "util/vec.h"
 
 // What was done stays done when there is no memory to tell of it.
@@ -94,24 +95,24 @@ static void print_done(const struct verb *verb, const struct molt_report *r)
 
 	if (r->already)
 		printf("%d %s runs this build already: nothing to do\n", (int)r->pid,
-		       r->comm);
+		       shown(r->comm));
 	else if (!strcmp(verb->name, "plan"))
 		printf("can update %d %s: %zu function%s changed (%zu code, %zu "
 		       "reference, %zu "
 		       "immediate, %zu added, %zu removed), %u thread%s\n",
-		       (int)r->pid, r->comm, n, plural(n), r->functions.code,
+		       (int)r->pid, shown(r->comm), n, plural(n), r->functions.code,
 		       r->functions.ref_only, r->functions.imm_only, r->functions.added,
 		       r->functions.removed, r->threads, plural(r->threads));
 	else
 		printf("%s %d %s: %zu function%s changed, %u thread%s, stopped %.1f "
 		       "ms\n",
-		       done_word(verb), (int)r->pid, r->comm, n, plural(n), r->threads,
-		       plural(r->threads), r->stop_us / 1000);
+		       done_word(verb), (int)r->pid, shown(r->comm), n, plural(n),
+		       r->threads, plural(r->threads), r->stop_us / 1000);
 }
 
 static int print_failure(const struct molt_report *r)
 {
-	fprintf(stderr, "molt: %s", r->reason ? r->reason : "failed");
+	fprintf(stderr, "molt: %s", r->reason ? shown(r->reason) : "failed");
 	if (r->code)
 		fprintf(stderr, " [%s]\nmolt: 'molt explain %s' says what to do", r->code,
 			r->code);
@@ -139,13 +140,13 @@ static bool told_before(const struct molt_report *r, size_t process, const char 
 static void print_notes(const struct molt_report *r)
 {
 	for (size_t i = 0; i < r->n_notes; i++)
-		printf("note: %s\n", r->notes[i]);
+		printf("note: %s\n", shown(r->notes[i]));
 	for (size_t p = 0; p < r->n_processes; p++) {
 		const struct molt_report *one = r->processes[p];
 
 		for (size_t i = 0; i < one->n_notes; i++)
 			if (!told_before(r, p, one->notes[i]))
-				printf("note: %s\n", one->notes[i]);
+				printf("note: %s\n", shown(one->notes[i]));
 	}
 }
 

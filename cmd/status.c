@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "cmd/targets.h"
+#include "cmd/text.h"
 #include "cmd/verbs.h"
 #include "update/revert.h"
 #include "update/status.h"
@@ -128,7 +129,7 @@ static void print_revert(const struct status *s)
 	_cleanup_(err_freep) struct err *e = revert_look(s->pid, REVERT_PREVIOUS, &r);
 
 	if (e)
-		printf("  no revert: %s\n", e->message);
+		printf("  no revert: %s\n", shown(e->message));
 	else
 		printf("  molt revert %d goes to generation %u\n", (int)s->pid, r.to);
 }
@@ -184,7 +185,8 @@ static void print_libraries(const struct status *s)
 
 		format_time(image->time, when, sizeof(when));
 		printf("  %2u  %-19s  %.16s  %s\n", f->record.generation, when,
-		       *image->build_id ? image->build_id : "-", image->path);
+		       *image->build_id ? shown(image->build_id) : "-",
+		       shown(image->path));
 	}
 }
 
@@ -197,7 +199,7 @@ static int show_one(const struct verb *verb, int pid, bool json)
 		return cmd_fail(verb, e, json);
 	if (json)
 		return show_one_json(verb, &s);
-	printf("%d %s: generation %u%s\n", pid, s.comm, s.generation,
+	printf("%d %s: generation %u%s\n", pid, shown(s.comm), s.generation,
 	       s.generation ? "" : ", never updated");
 	vec_for_each(image, &s.record.images) {
 		char when[32] = "started with";
@@ -205,7 +207,8 @@ static int show_one(const struct verb *verb, int pid, bool json)
 		if (image->generation)
 			format_time(image->time, when, sizeof(when));
 		printf("  %2u  %-19s  %.16s  %s\n", image->generation, when,
-		       *image->build_id ? image->build_id : "-", image->path);
+		       *image->build_id ? shown(image->build_id) : "-",
+		       shown(image->path));
 	}
 	print_libraries(&s);
 	print_update(&s);
@@ -234,9 +237,10 @@ static int show_all(const struct verb *verb, bool json)
 		char when[32];
 
 		format_time(running_image(s)->time, when, sizeof(when));
-		printf("%7d  %-15s  %10u  %-19s  %s%s%s\n", (int)s->pid, s->comm,
-		       s->generation, s->updated ? when : "-", running_image(s)->path,
-		       stage(s) ? ", update: " : "", stage(s) ? stage(s) : "");
+		printf("%7d  %-15s  %10u  %-19s  %s%s%s\n", (int)s->pid, shown(s->comm),
+		       s->generation, s->updated ? when : "-",
+		       shown(running_image(s)->path), stage(s) ? ", update: " : "",
+		       stage(s) ? stage(s) : "");
 	}
 	if (list.unreadable)
 		fprintf(stderr, "molt: %zu process%s could not be looked at\n",

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/text.h"
 #include "cmd/verbs.h"
 #include "update/symbols.h"
 #include "util/cleanup.h"
@@ -127,10 +128,10 @@ static int show_json(const struct request *r, const struct symbols *y, const cha
 static void show(const struct symbols *y, const char *gdb)
 {
 	vec_for_each(f, &y->files)
-		printf("%s  generation %u of %s%s\n", f->path, f->generation, f->program,
-		       f->runs ? "" : ", functions alone");
+		printf("%s  generation %u of %s%s\n", shown(f->path), f->generation,
+		       shown(f->program), f->runs ? "" : ", functions alone");
 	vec_for_each(n, &y->notes)
-		fprintf(stderr, "molt: note: %s\n", *n);
+		fprintf(stderr, "molt: note: %s\n", shown(*n));
 	puts(gdb);
 }
 

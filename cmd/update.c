@@ -9,6 +9,7 @@
 #include "cmd/report.h"
 #include "cmd/signals.h"
 #include "cmd/targets.h"
+#include "cmd/text.h"
 #include "cmd/verbs.h"
 #include "include/molt.h"
 #include "util/cleanup.h"
@@ -63,7 +64,7 @@ static void arguments_deinit(struct arguments *a)
 
 static void say(void *arg, const char *text)
 {
-	progress_say(arg, "%s", text);
+	progress_say(arg, "%s", shown(text));
 }
 
 static bool interrupted(void *arg)

@@ -12,7 +12,7 @@ struct family {
 	struct update_result *ret;
 	VEC(struct job *) jobs; // the first one is the root's
 	VEC(struct job *) gone; // ended meanwhile; others may borrow from their plans
-	struct tree tree; // as it was last read, with --tree
+	struct tree tree;	// as it was last read, with --tree
 	struct decision *decision; // shared by all commits; NULL as long as there is one only
 	bool prepared;		   // a member that joins now is prepared at once
 };
