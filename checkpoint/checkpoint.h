@@ -11,6 +11,7 @@ struct checkpoint_options {
 	const char *name;    // NULL: none
 	const char *parent;  // id of the checkpoint it builds on, or NULL
 	const char *trigger; // for the manifest: "command", or the function
+	unsigned generation; // for the manifest: of the root, as its records of updates have it
 	enum after_save after;
 	bool tree, compress, all_memory; // all_memory: MADV_DONTDUMP is no matter
 	struct save_options save;

@@ -4,6 +4,7 @@
 
 #include "cmd/cmd.h"
 
+extern const struct verb verb_checkpoint;
 extern const struct verb verb_diff;
 extern const struct verb verb_doctor;
 extern const struct verb verb_explain;

@@ -23,7 +23,7 @@ _molt()
 		return
 	fi
 	case $prev in
-	--debug | -o | --output)
+	--debug | --store | -o | --output)
 		compopt -o dirnames 2>/dev/null
 		return ;;
 	--exe)
@@ -36,13 +36,13 @@ _molt()
 	--module)
 		compopt -o default 2>/dev/null
 		return ;;
-	--wait | --at | --keep-old | --confirm | --health | --to)
+	--wait | --name | --parent | --at | --keep-old | --confirm | --health | --to)
 		return ;;
 	esac
 	case $verb in
 	explain)
 		words=$(_molt_words "$molt" explain | cut -d' ' -f1) ;;
-	status)
+	status | checkpoint)
 		words=$(cd /proc && printf '%s\n' [0-9]*) ;;
 	symbols)
 		words=$(cd /proc && printf '%s\n' [0-9]*)

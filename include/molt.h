@@ -73,6 +73,11 @@ struct molt_report {
 	// then of the whole (threads: all; the figures: of the named one).
 	struct molt_report **processes;
 	size_t n_processes;
+
+	// Of molt_checkpoint: its id and its folder, the bytes of memory in it, how many processes were saved.
+	char *checkpoint_id, *checkpoint_path;
+	uint64_t bytes;
+	unsigned saved_processes;
 };
 
 // A shared library to be updated: which, by its path, its file name or its soname as the process has it
@@ -136,6 +141,33 @@ MOLT_API struct molt_report *molt_revert(pid_t pid, int to,
 // The generation of a process and the build-id of the program it runs now (new_build_id)
 // and of the one it started with (old_build_id).
 MOLT_API struct molt_report *molt_status(pid_t pid);
+
+enum molt_after { // what becomes of a process that was saved
+	MOLT_GO_ON,
+	MOLT_STOP, // it is in a job-control stop (SIGCONT lets it go on)
+	MOLT_KILL, // it stands from the moment it was saved and is ended once the checkpoint is on disk
+};
+
+// All zero is the default for every field.
+struct molt_checkpoint_options {
+	const char *store; // folder; NULL: as for molt(1)
+	const char *name;  // of the user's for it, or NULL
+	const char *parent; // id of an earlier checkpoint of the same process: only what changed since is stored
+	enum molt_after after;
+	bool tree; // with all descendants, which are all stopped before the first is saved
+	bool compress;	  // zstd
+	bool no_dontdump; // leave memory out that the program marked MADV_DONTDUMP
+	const char *const *skip; // kinds of descriptor to go without ("device", "tcp", "netlink" ...)
+	size_t n_skip;
+	void (*progress)(void *arg, const char *text); // as for molt_update
+	bool (*interrupted)(void *arg);
+	void *arg;
+};
+
+// Saves the process as a checkpoint in the store. It goes on, whatever happens to the caller. `opt` may be NULL. The report
+// has checkpoint_id, checkpoint_path, bytes, saved_processes, threads, generation, stop_us and total_ms.
+MOLT_API struct molt_report *molt_checkpoint(pid_t pid,
+					     const struct molt_checkpoint_options *opt);
 
 MOLT_API void molt_report_free(struct molt_report *report);
 

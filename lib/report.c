@@ -95,6 +95,8 @@ void molt_report_free(struct molt_report *r)
 	for (size_t i = 0; i < r->n_processes; i++)
 		molt_report_free(r->processes[i]);
 	free(r->processes);
+	free(r->checkpoint_id);
+	free(r->checkpoint_path);
 	free(r->notes);
 	free(r->reason);
 	free(r->object);

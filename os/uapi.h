@@ -20,8 +20,13 @@ struct uapi_pm_scan_arg {
 	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
 };
 #define UAPI_PAGEMAP_SCAN _IOWR('f', 16, struct uapi_pm_scan_arg)
+#define UAPI_PAGE_IS_WRITTEN (1 << 1)
+#define UAPI_PAGE_IS_FILE (1 << 2)
 #define UAPI_PAGE_IS_PRESENT (1 << 3)
 #define UAPI_PAGE_IS_SWAPPED (1 << 4)
+#define UAPI_PAGE_IS_PFNZERO (1 << 5)
+#define UAPI_PM_SCAN_WP_MATCHING (1 << 0)
+#define UAPI_PM_SCAN_CHECK_WPASYNC (1 << 1)
 
 // Linux 6.9, include/uapi/linux/pidfd.h
 #define UAPI_PIDFD_THREAD 0200 // O_EXCL

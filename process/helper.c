@@ -323,6 +323,12 @@ struct err *helper_memfd(struct helper *h, const char *name, int *rfd, int *fd)
 	return e;
 }
 
+taddr_t helper_scratch(const struct helper *h, size_t *size)
+{
+	*size = HELPER_STACK / 2; // functions that are called have the upper half
+	return h->area + HELPER_SCRATCH;
+}
+
 pid_t helper_tid(const struct helper *h)
 {
 	return h->tid;

@@ -52,6 +52,10 @@ struct err *helper_give_fd(struct helper *h, int fd, int *rfd) must_check;
 // Closes one of the helper's own descriptors.
 struct err *helper_close(struct helper *h, int rfd) must_check;
 
+// Memory of the helper's in the target, writable, for arguments of its system calls; each call of a function here may
+// overwrite it.
+taddr_t helper_scratch(const struct helper *h, size_t *size);
+
 pid_t helper_tid(const struct helper *h);
 
 // Ends the helper thread and unmaps its area.

@@ -144,6 +144,12 @@ struct err *mem_write_many(pid_t pid, const struct mem_range *r, size_t n)
 	return transfer(pid, r, n, TRANSFER_WRITE);
 }
 
+struct err *mem_peek(pid_t pid, taddr_t addr, void *buf, size_t len)
+{
+	return by_mem_file(pid, &(struct mem_range){addr, buf, len}, 1,
+			   (struct cursor){0, 0}, TRANSFER_READ);
+}
+
 struct err *mem_poke(pid_t pid, taddr_t addr, const void *buf, size_t len)
 {
 	return by_mem_file(pid, &(struct mem_range){addr, unconst(buf), len}, 1,

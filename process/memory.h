@@ -21,6 +21,8 @@ struct err *mem_read(pid_t pid, taddr_t addr, void *buf, size_t len) must_check;
 struct err *mem_read_many(pid_t pid, const struct mem_range *r, size_t n) must_check;
 struct err *mem_write(pid_t pid, taddr_t addr, const void *buf, size_t len) must_check;
 struct err *mem_write_many(pid_t pid, const struct mem_range *r, size_t n) must_check;
+// Reads through page protections (/proc/PID/mem).
+struct err *mem_peek(pid_t pid, taddr_t addr, void *buf, size_t len) must_check;
 // Writes through page protections (/proc/PID/mem, as a debugger): text, read-only data.
 struct err *mem_poke(pid_t pid, taddr_t addr, const void *buf, size_t len) must_check;
 // A NUL-terminated string of at most max - 1 bytes.

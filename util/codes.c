@@ -400,6 +400,12 @@ static const struct code_text table[] = {
 	 "different: a register that gcc's -fipa-ra knew to be untouched by what it "
 	 "calls, or C++ exceptions or cleanups that pass through it.",
 	 "Leave the function out of --keep-old, or build with -fno-ipa-ra."},
+	{"device-mapping", "the process has memory of a device",
+	 "A mapping of a device (a graphics card, /dev/mem, a driver's buffer) is no "
+	 "memory "
+	 "that a file could hold, and another process would not get the same.",
+	 "End the use of the device in the program before the checkpoint, if it has a "
+	 "way."},
 	{"fault", "a fault that was asked for",
 	 "MOLT_FAULT in the environment names a point at which molt fails on "
 	 "purpose, for tests.",

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// See pages.h.
+#include "checkpoint/pages.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "os/pagemap.h"
+#include "os/proc.h"
+#include "os/uapi.h"
+
+enum { BATCH = 1024 };
+
+struct err *pagemap_open(pid_t pid, struct pagemap *ret)
+{
+	struct os_pages ignored;
+	uint64_t next;
+
+	*ret = (struct pagemap){.fd = os_proc_open(pid, 0, "pagemap", O_RDONLY)};
+	if (ret->fd < 0)
+		return err_sys(ret->fd == -ENOENT ? ESRCH : ret->fd,
+			       "cannot read the page table of process %d", pid);
+	int r = os_pagemap_scan(ret->fd, &(struct os_pagemap_query){0}, &ignored, 1,
+				&next);
+	ret->old = r == -ENOTTY || r == -EINVAL;
+	return NULL;
+}
+
+void pagemap_close(struct pagemap *p)
+{
+	if (p->fd >= 0)
+		close(p->fd);
+	p->fd = -1;
+}
+
+// An anonymous page that is the kernel's page of zeros has never been written; a private one of a file that was has no
+// page of the file's any more.
+static bool belongs(const struct vma *v, uint64_t categories)
+{
+	if (v->content == CONTENT_WRITTEN && categories & UAPI_PAGE_IS_FILE)
+		return false;
+	return !(v->kind == VMA_ANON && categories & UAPI_PAGE_IS_PFNZERO);
+}
+
+static struct err *take(const struct vma *v, const struct os_pages *p,
+			struct page_ranges *present, struct page_ranges *dirty)
+{
+	if (!belongs(v, p->categories))
+		return NULL;
+	TRY(ranges_append(present, p->start, p->end - p->start));
+	if (p->categories & UAPI_PAGE_IS_WRITTEN)
+		TRY(ranges_append(dirty, p->start, p->end - p->start));
+	return NULL;
+}
+
+static struct err *scan(const struct pagemap *p, const struct vma *v, bool rearm,
+			struct page_ranges *present, struct page_ranges *dirty)
+{
+	struct os_pages vec[BATCH];
+	struct os_pagemap_query query = {
+		.start = v->m->start,
+		.end = v->m->end,
+		.flags = rearm ? UAPI_PM_SCAN_WP_MATCHING | UAPI_PM_SCAN_CHECK_WPASYNC : 0,
+		.all = rearm ? UAPI_PAGE_IS_WRITTEN : 0,
+		.any = UAPI_PAGE_IS_PRESENT | UAPI_PAGE_IS_SWAPPED,
+		.report = UAPI_PAGE_IS_WRITTEN | UAPI_PAGE_IS_FILE | UAPI_PAGE_IS_PFNZERO};
+
+	while (query.start < v->m->end) {
+		uint64_t next = query.start;
+		int n = p->old ? os_pagemap_read(p->fd, &query, vec, BATCH, &next)
+			       : os_pagemap_scan(p->fd, &query, vec, BATCH, &next);
+
+		if (n < 0)
+			return err_sys(n, "cannot read the page table at 0x%" PRIx64,
+				       query.start);
+		for (int i = 0; i < n; i++)
+			TRY(take(v, &vec[i], present, dirty));
+		if (next <= query.start)
+			return err_new(ERR_INTERNAL,
+				       "the page table is not told beyond 0x%" PRIx64,
+				       query.start);
+		query.start = next;
+	}
+	return NULL;
+}
+
+struct err *pagemap_scan(const struct pagemap *p, const struct vma *v, bool rearm,
+			 struct page_ranges *present, struct page_ranges *dirty)
+{
+	uint64_t len = v->m->end - v->m->start;
+
+	switch (v->content) {
+	case CONTENT_NONE:
+		return NULL;
+	case CONTENT_ALL:
+		TRY(ranges_append(present, v->m->start, len));
+		return ranges_append(dirty, v->m->start, len);
+	case CONTENT_TOUCHED:
+	case CONTENT_WRITTEN:
+		break;
+	}
+	return scan(p, v, rearm, present, dirty);
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One process in a checkpoint; checkpoint.c puts the steps together for all of them.
+#pragma once
+
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/memory.h"
+#include "checkpoint/modules.h"
+#include "process/ask.h"
+
+struct task {
+	const struct checkpoint_options *opt;
+	struct process *process;
+	struct helper *helper;
+	struct remote *ask;
+	struct core_writer *core;
+	int lock, pidfd;
+	struct pagemap pagemap;
+	struct tracker *tracker; // NULL: everything is written in the stop
+	struct memory memory;
+	struct vmas vmas;	    // as they were looked at last
+	struct page_ranges present; // that the core holds in the end
+	json_t *state;
+	uint64_t first_stop;
+	bool frozen;
+};
+
+// The process running.
+struct err *task_open(pid_t pid, const struct checkpoint_options *opt, int dir,
+		      struct task **ret) must_check;
+struct err *task_freeze(struct task *t, uint64_t deadline) must_check;
+// In the stop: memory, then all else.
+struct err *task_save_memory(struct task *t, struct saving *all) must_check;
+struct err *task_save_state(struct task *t, struct saving *all) must_check;
+struct err *task_thaw(struct task *t, uint64_t *last) must_check;
+// What molt has in it is taken away; it is closed.
+struct err *task_leave(struct task *t) must_check;
+// The process running, or gone: completes the core. `objects` NULL: not the first.
+struct err *task_finish(struct task *t, struct modules *modules, struct store *store,
+			const json_t *objects, json_t **entry) must_check;
+void task_free(struct task *t); // lets it go on if it stands
