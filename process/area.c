@@ -142,6 +142,51 @@ bool area_visited(const struct process *p, const struct area *a, const struct th
 	return false;
 }
 
+void area_state_from(struct thread_state_rec *s, const struct user_regs_struct *r,
+		     uint64_t sigmask)
+{
+	uint64_t exit_stub = s->exit_stub;
+
+	*s = (struct thread_state_rec){
+		.r15 = r->r15,
+		.r14 = r->r14,
+		.r13 = r->r13,
+		.r12 = r->r12,
+		.rbp = r->rbp,
+		.rbx = r->rbx,
+		.r11 = r->r11,
+		.r10 = r->r10,
+		.r9 = r->r9,
+		.r8 = r->r8,
+		.rax = r->rax,
+		.rcx = r->rcx,
+		.rdx = r->rdx,
+		.rsi = r->rsi,
+		.rdi = r->rdi,
+		.rip = r->rip,
+		.flags = r->eflags,
+		.rsp = r->rsp,
+		.sigmask = sigmask,
+		.exit_stub = exit_stub,
+	};
+	if ((int64_t)r->orig_rax < 0)
+		return;
+	// The kernel restarts an interrupted system call only for a thread that goes on from the
+	// stop with these registers; on its way through code of ours it has to be done here.
+	switch ((int64_t)r->rax) {
+	case -512: // ERESTARTSYS
+	case -513: // ERESTARTNOINTR
+	case -514: // ERESTARTNOHAND
+		s->rax = r->orig_rax;
+		s->rip -= 2;
+		break;
+	case -516: // ERESTART_RESTARTBLOCK
+		s->rax = SYS_restart_syscall;
+		s->rip -= 2;
+		break;
+	}
+}
+
 uint64_t process_start_time(pid_t pid)
 {
 	_cleanup_free_ char *text = NULL;

@@ -3,6 +3,7 @@
 // of code, data and stubs (arch/x86_64/payload.h). Internal to commit*.c and gate*.c.
 #pragma once
 
+#include "arch/x86_64/payload.h"
 #include "process/helper.h"
 #include "process/maps.h"
 
@@ -33,6 +34,10 @@ static inline bool area_contains(const struct area *a, taddr_t addr)
 // Whether a stopped thread is in it or may come back to it: its pc, or a word on the used part of its
 // stack (the context of a signal handler), points to the code or the stubs.
 bool area_visited(const struct process *p, const struct area *a, const struct thread *t);
+
+// What a thread with these registers goes on with when it restores them by itself. s->exit_stub stays.
+void area_state_from(struct thread_state_rec *s, const struct user_regs_struct *r,
+		     uint64_t sigmask);
 
 // When a process started (field 22 of /proc/PID/stat), so that a pid used anew is told apart; 0: gone.
 uint64_t process_start_time(pid_t pid);

@@ -1,55 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The threads of a commit: their two register sets in the control area, and the way to their gates.
-#include <sys/syscall.h>
-
 #include "process/commit_impl.h"
 
 static const uint64_t ALL_SIGNALS = ~0ull;
-
-static void state_from(struct thread_state_rec *s, const struct user_regs_struct *r,
-		       uint64_t sigmask)
-{
-	uint64_t exit_stub = s->exit_stub;
-
-	*s = (struct thread_state_rec){
-		.r15 = r->r15,
-		.r14 = r->r14,
-		.r13 = r->r13,
-		.r12 = r->r12,
-		.rbp = r->rbp,
-		.rbx = r->rbx,
-		.r11 = r->r11,
-		.r10 = r->r10,
-		.r9 = r->r9,
-		.r8 = r->r8,
-		.rax = r->rax,
-		.rcx = r->rcx,
-		.rdx = r->rdx,
-		.rsi = r->rsi,
-		.rdi = r->rdi,
-		.rip = r->rip,
-		.flags = r->eflags,
-		.rsp = r->rsp,
-		.sigmask = sigmask,
-		.exit_stub = exit_stub,
-	};
-	if ((int64_t)r->orig_rax < 0)
-		return;
-	// The kernel restarts an interrupted system call only for a thread that goes on from the
-	// stop with these registers; through the gate it has to be done here.
-	switch ((int64_t)r->rax) {
-	case -512: // ERESTARTSYS
-	case -513: // ERESTARTNOINTR
-	case -514: // ERESTARTNOHAND
-		s->rax = r->orig_rax;
-		s->rip -= 2;
-		break;
-	case -516: // ERESTART_RESTARTBLOCK
-		s->rax = SYS_restart_syscall;
-		s->rip -= 2;
-		break;
-	}
-}
 
 static const struct user_regs_struct *new_regs(const struct commit *c,
 					       const struct thread *t)
@@ -78,8 +31,8 @@ struct err *commit_write_header(struct commit *c)
 
 		r->left = 0;
 		r->tid = t->tid;
-		state_from(&r->old_state, &t->regs, t->sigmask);
-		state_from(&r->new_state, new_regs(c, t), t->sigmask);
+		area_state_from(&r->old_state, &t->regs, t->sigmask);
+		area_state_from(&r->new_state, new_regs(c, t), t->sigmask);
 	}
 	c->head->n_records = (uint32_t)n;
 	c->head->n_log = (uint32_t)c->n_patches;

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "process/ask.h"
 #include "process/commit_impl.h"
 #include "process/gate_impl.h"
 #include "process/memory.h"
@@ -369,6 +370,7 @@ struct err *commit_recover(struct process *p, struct helper *h,
 	struct err *e;
 
 	*ret = (struct commit_leftover){0};
+	TRY(ask_recover(p, h));
 	TRY(find(p, &list));
 	if (!list.n)
 		return NULL;

@@ -3,12 +3,8 @@
 // the kernel decides when it next runs. On the way through a gate the kernel would not see it any more.
 #include "os/ptrace.h"
 #include "process/commit_impl.h"
+#include "process/rseq.h"
 #include "util/cleanup.h"
-
-struct rseq_section { // struct rseq_cs of linux/rseq.h
-	uint32_t version, flags;
-	uint64_t start, length, abort;
-};
 
 static bool is_moved(const struct commit *c, pid_t tid)
 {
@@ -18,36 +14,19 @@ static bool is_moved(const struct commit *c, pid_t tid)
 	return false;
 }
 
-// What the kernel itself knows of the thread: at the same place of one that never registered its area may be
-// anything.
-static struct err *section_of(const struct commit *c, const struct thread *t, taddr_t *ret)
-{
-	struct uapi_rseq_configuration rseq;
-
-	*ret = 0;
-	if (os_ptrace_rseq(t->tid, &rseq) < 0 || !rseq.pointer)
-		return NULL;
-	return mem_read(c->p->pid, rseq.pointer + offsetof(struct uapi_rseq, rseq_cs),
-			ret, sizeof(*ret));
-}
-
 static struct err *leave_section(struct commit *c, struct thread *t)
 {
-	struct rseq_section s;
-	taddr_t at;
+	taddr_t abort_at;
 
-	TRY(section_of(c, t, &at));
-	if (!at)
-		return NULL;
-	TRY(mem_read(c->p->pid, at, &s, sizeof(s)));
-	if (t->regs.rip - s.start >= s.length)
+	TRY(rseq_abort_address(c->p, t, &abort_at));
+	if (!abort_at)
 		return NULL;
 	if (is_moved(c, t->tid))
 		return err_with(err_new(ERR_BUSY,
 					"thread %d (%s) is in a restartable sequence",
 					t->tid, t->comm),
 				"not-quiescent", t->comm);
-	t->regs.rip = s.abort;
+	t->regs.rip = abort_at;
 	t->regs_dirty = true;
 	return NULL;
 }

@@ -48,6 +48,13 @@ static const struct fault_info table[] = {
 	 "the first of several runs again, the others are stopped"},
 	{"before-finish", "running again; protections are those of the update"},
 	{"after-protections", "running again; protections are back, the area is mapped"},
+	{"ask-mapped",
+	 "the area for calls in the threads is mapped, nothing uses it yet"},
+	{"ask-sent", "stopped; a thread is sent to its calls, it does not run"},
+	{"ask-running", "stopped; threads make calls"},
+	{"ask-channel",
+	 "stopped; a pair of sockets is made in the target, a thread waits "
+	 "with it"},
 	{"gates-mapped", "the return gates are mapped, none is planted"},
 	{"gate-planted", "a return gate is planted, its thread is stopped"},
 	{"gates-reached", "a thread is held in a return gate"},

@@ -334,6 +334,11 @@ pid_t helper_tid(const struct helper *h)
 	return h->tid;
 }
 
+taddr_t helper_near(const struct helper *h)
+{
+	return h->area;
+}
+
 struct err *helper_start(struct process *p, taddr_t near, struct helper **ret)
 {
 	_cleanup_(helper_stopp) struct helper *h = calloc(1, sizeof(*h));

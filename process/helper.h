@@ -57,6 +57,7 @@ struct err *helper_close(struct helper *h, int rfd) must_check;
 taddr_t helper_scratch(const struct helper *h, size_t *size);
 
 pid_t helper_tid(const struct helper *h);
+taddr_t helper_near(const struct helper *h); // where its own area is
 
 // Ends the helper thread and unmaps its area.
 void helper_stop(struct helper *h);

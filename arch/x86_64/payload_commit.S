@@ -2,10 +2,9 @@
 // Commit code that runs in the target: verify, decide, execute the log, and each thread's gate.
 // The gate uses no stack: a thread is sent there with any stack pointer. r15 is its record.
 #include "arch/x86_64/payload.h"
+#include "arch/x86_64/restore_state.inc"
 
-#define SYS_rt_sigprocmask 14
 #define SYS_futex 202
-#define SIG_SETMASK 2
 
 	.section .rodata.payload_commit, "a"
 	.balign 16
@@ -46,40 +45,7 @@ payload_commit:
 	xor %eax, %eax
 	cpuid
 .Lrestore: // r13: the state. A pending signal may be delivered in here: its stack must be right first
-	mov TS_RSP(%r13), %rsp
-	mov $SYS_rt_sigprocmask, %eax
-	mov $SIG_SETMASK, %edi
-	lea TS_MASK(%r13), %rsi
-	xor %edx, %edx
-	mov $8, %r10d
-	syscall
-	movl $1, CR_LEFT(%r15)
-	mov TS_FLAGS(%r13), %rax
-	cld
-	test $0x400, %eax
-	jz 1f
-	std
-1:	mov %eax, %edx
-	shr $11, %edx
-	and $1, %edx
-	mov %al, %ah
-	add $0x7f, %dl // overflows exactly when OF was set; sahf leaves OF alone
-	sahf
-	mov TS_R15(%r13), %r15
-	mov TS_R14(%r13), %r14
-	mov TS_R12(%r13), %r12
-	mov TS_RBP(%r13), %rbp
-	mov TS_RBX(%r13), %rbx
-	mov TS_R11(%r13), %r11
-	mov TS_R10(%r13), %r10
-	mov TS_R9(%r13), %r9
-	mov TS_R8(%r13), %r8
-	mov TS_RAX(%r13), %rax
-	mov TS_RCX(%r13), %rcx
-	mov TS_RDX(%r13), %rdx
-	mov TS_RSI(%r13), %rsi
-	mov TS_RDI(%r13), %rdi
-	jmp *TS_EXIT(%r13)
+	restore_state CR_LEFT
 
 // Makes sure that the log was executed in direction r12 (0 redo, 1 undo) once; returns to rbp.
 // r14: header. Keeps r13, r15.
