@@ -38,3 +38,22 @@ struct uapi_rseq { // rseq(2), 4.18: the head that every version has
 	uint32_t cpu_id_start, cpu_id;
 	uint64_t rseq_cs;
 };
+
+struct uapi_seccomp_metadata { // PTRACE_SECCOMP_GET_METADATA, 4.16
+	uint64_t filter_off, flags;
+};
+enum { UAPI_PTRACE_SECCOMP_GET_METADATA = 0x420d };
+
+struct uapi_sigaction { // rt_sigaction(2): the kernel's own, not the C library's
+	uint64_t handler, flags, restorer, mask;
+};
+enum { UAPI_SIGNALS = 64 };
+
+enum { // ioprio_set(2); linux/ioprio.h says no more
+	UAPI_IOPRIO_WHO_PROCESS = 1,
+	UAPI_IOPRIO_CLASS_SHIFT = 13,
+	UAPI_IOPRIO_RT = 1,
+	UAPI_IOPRIO_BE = 2,
+	UAPI_IOPRIO_IDLE = 3,
+};
+#define UAPI_SS_AUTODISARM (1U << 31) // sigaltstack(2), 4.7

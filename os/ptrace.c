@@ -6,8 +6,11 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "os/uapi.h"
 
 // By the raw system call: glibc's wrapper hides the result of requests it does not know.
 static int request(long req, pid_t tid, const void *addr, const void *data)
@@ -91,4 +94,48 @@ int os_ptrace_seccomp(pid_t tid, unsigned index, struct sock_filter *buf)
 	long r = syscall(SYS_ptrace, PTRACE_SECCOMP_GET_FILTER, tid, number(index), buf);
 
 	return r < 0 ? -errno : (int)r;
+}
+
+int os_ptrace_seccomp_flags(pid_t tid, unsigned index, uint64_t *ret)
+{
+	struct uapi_seccomp_metadata m = {.filter_off = index};
+	long r = syscall(SYS_ptrace, UAPI_PTRACE_SECCOMP_GET_METADATA, tid,
+			 number(sizeof(m)), &m);
+
+	*ret = m.flags;
+	return r < 0 ? -errno : 0;
+}
+
+int os_ptrace_pending(pid_t tid, bool shared, uint64_t first, siginfo_t *buf, int n)
+{
+	struct __ptrace_peeksiginfo_args args = {
+		.off = first, .flags = shared ? PTRACE_PEEKSIGINFO_SHARED : 0, .nr = n};
+	long r = syscall(SYS_ptrace, PTRACE_PEEKSIGINFO, tid, &args, buf);
+
+	return r < 0 ? -errno : (int)r;
+}
+
+ssize_t os_ptrace_getregset(pid_t tid, int note, void *buf, size_t size)
+{
+	struct iovec iov = {.iov_base = buf, .iov_len = size};
+	int r = request(PTRACE_GETREGSET, tid, number((unsigned long)note), &iov);
+
+	return r < 0 ? r : (ssize_t)iov.iov_len;
+}
+
+int os_ptrace_setregset(pid_t tid, int note, const void *buf, size_t size)
+{
+	struct iovec iov = {.iov_len = size};
+
+	memcpy(&iov.iov_base, &buf, sizeof(buf)); // it is only read
+	return request(PTRACE_SETREGSET, tid, number((unsigned long)note), &iov);
+}
+
+int os_ptrace_dispatches(pid_t tid)
+{
+	struct uapi_sud_config c;
+	int r = request(UAPI_PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tid,
+			number(sizeof(c)), &c);
+
+	return r < 0 ? r : c.mode != 0;
 }

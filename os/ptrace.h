@@ -4,6 +4,7 @@
 #pragma once
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/user.h>
@@ -25,6 +26,15 @@ int os_ptrace_getsigmask(pid_t tid, uint64_t *ret);
 int os_ptrace_setsigmask(pid_t tid, uint64_t mask);
 // A thread's seccomp filter, 0 the newest: how many instructions; they are written to buf unless that is NULL.
 int os_ptrace_seccomp(pid_t tid, unsigned index, struct sock_filter *buf);
+// LOG is the only flag that a filter keeps (SECCOMP_FILTER_FLAG_*).
+int os_ptrace_seccomp_flags(pid_t tid, unsigned index, uint64_t *ret);
+// Up to n queued signals from place `first` on, of the thread or of its process; how many, or -errno.
+int os_ptrace_pending(pid_t tid, bool shared, uint64_t first, siginfo_t *buf, int n);
+// A set of registers (NT_PRSTATUS, NT_X86_XSTATE ...); the bytes read, or -errno. Setting takes all of it or nothing.
+ssize_t os_ptrace_getregset(pid_t tid, int note, void *buf, size_t size);
+int os_ptrace_setregset(pid_t tid, int note, const void *buf, size_t size);
+// Whether the thread's system calls go to its own handler (PR_SET_SYSCALL_USER_DISPATCH): 1 or 0, or -errno.
+int os_ptrace_dispatches(pid_t tid);
 int os_ptrace_rseq(pid_t tid, struct uapi_rseq_configuration *ret);
 
 // waitid(P_PID) with __WALL; ret->si_pid is 0 when WNOHANG found nothing.

@@ -37,3 +37,20 @@ struct uapi_pm_scan_arg {
 
 // linux/capability.h is not included beside sys/capability users; numbers from Linux 5.9.
 #define UAPI_CAP_CHECKPOINT_RESTORE 40
+
+// Linux 6.15, include/uapi/linux/prctl.h: timer_create takes the wanted id in *created_timer_id
+#define UAPI_PR_TIMER_CREATE_RESTORE_IDS 77
+
+// Linux 6.3, include/uapi/linux/prctl.h
+#define UAPI_PR_SET_MDWE 65
+#define UAPI_PR_GET_MDWE 66
+
+// Linux 6.4, include/uapi/linux/prctl.h
+#define UAPI_PR_SET_MEMORY_MERGE 67
+#define UAPI_PR_GET_MEMORY_MERGE 68
+
+// Linux 6.4, include/uapi/linux/ptrace.h
+#define UAPI_PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG 0x4210
+struct uapi_sud_config {
+	uint64_t mode, selector, offset, len;
+};

@@ -311,30 +311,6 @@ static const struct code_text table[] = {
 	 "written was removed.",
 	 "'molt prune' removes old checkpoints; or name another folder with --store."},
 
-	{"store-denied", "the store cannot be written to",
-	 "The folder of the checkpoints is read-only, or belongs to somebody else.",
-	 "Name a folder of your own with --store."},
-	{"store-owner", "the store belongs to another user",
-	 "Whoever writes a checkpoint decides what runs when it is restored, so only "
-	 "your own "
-	 "and root's are read.",
-	 "Copy the checkpoint into a store of your own if you trust it ('cp -r')."},
-	{"store-unsafe", "others may write to the store",
-	 "The folder or a file in it is writable for a group or for everybody; somebody "
-	 "else "
-	 "could put a program of theirs into a checkpoint.",
-	 "'chmod -R go-w STORE', after a look at what is in it."},
-	{"no-store", "there is no such store",
-	 "The folder of the checkpoints does not exist; 'molt checkpoint' makes it.",
-	 "Name the right one with --store, or in MOLT_STORE."},
-	{"no-checkpoint", "there is no such checkpoint",
-	 "It has neither this id nor this name, and no checkpoint stands at this path.",
-	 "'molt list' shows what there is."},
-	{"has-children", "another checkpoint builds on this one",
-	 "An incremental checkpoint has only the pages that changed since its parent.",
-	 "Remove the later one first; or merge it into a full core with 'molt show "
-	 "--core'."},
-
 	// The moment.
 	{"not-quiescent", "a thread stayed inside changed code",
 	 "Some thread was in a changed function (or called from one) the whole time. "
@@ -405,6 +381,53 @@ static const struct code_text table[] = {
 	{"no-such-function", "the program has no function of this name",
 	 "--at and --keep-old take names of functions as the symbol table has them.",
 	 "'nm PROGRAM' lists them; a function that was inlined everywhere has none."},
+	{"privilege", "the saved process may do what the caller may not",
+	 "A restored process gets no user, group, capability, limit or root that molt's "
+	 "caller "
+	 "does not have. The message names what is missing.",
+	 "Restore as root, or as the user whose process it was."},
+	{"namespace", "the process is in another namespace than molt",
+	 "Paths, ids and addresses in the checkpoint would mean something else outside.",
+	 "Run molt inside of the namespaces (nsenter -t PID -a molt ...)."},
+	{"zombie-leader", "the first thread has ended while others run",
+	 "The kernel makes no process whose first thread is gone.",
+	 "Restart the program when you need checkpoints of it."},
+	{"unshared-threads", "a thread has resources of its own",
+	 "The threads of a process normally share descriptors, current folder and root; "
+	 "this "
+	 "one has left that (unshare, or clone without CLONE_FILES or CLONE_FS).",
+	 "Take the checkpoint while no such thread runs."},
+	{"shares-memory", "two processes share their whole memory",
+	 "A child of vfork runs in its parent's memory until it calls exec, and clone "
+	 "with "
+	 "CLONE_VM makes such pairs for good.",
+	 "Try again; for a lasting pair there is no checkpoint."},
+	{"is-tracer", "the process traces another",
+	 "A debugger's or tracer's hold on another process cannot be brought back.",
+	 "Let it detach first."},
+	{"sched-deadline", "a thread runs under SCHED_DEADLINE",
+	 "Its reservation of processor time may not be there when it comes back.",
+	 "Take the checkpoint while it runs under another policy."},
+	{"syscall-dispatch", "system calls go to a handler of the program",
+	 "The thread uses PR_SET_SYSCALL_USER_DISPATCH (Wine does), so that molt's own "
+	 "calls in "
+	 "it would go there.",
+	 "There is no checkpoint of such a thread."},
+	{"ldt", "the process has segments of its own",
+	 "modify_ldt was used (16-bit and some 32-bit code does).",
+	 "There is no checkpoint of such a process."},
+	{"seccomp-notify", "a seccomp filter asks another process",
+	 "The filter of SECCOMP_RET_USER_NOTIF is tied to a descriptor of a supervisor.",
+	 "There is no checkpoint of such a process."},
+	{"cpu-state", "the saved processor state does not fit this processor",
+	 "The FPU and vector registers of the saved process have another size than here.",
+	 "Restore on a processor of the same kind."},
+	{"folder-gone", "the current folder or the root was removed",
+	 "The process stands in a folder that no path leads to.",
+	 "Let it change to a folder that exists."},
+	{"timer-clock", "a timer measures another process's processor time",
+	 "The clock of the timer is that of a process that is not part of it.",
+	 "There is no checkpoint of such a process."},
 	{"shadow-stack", "the process has a shadow stack (CET)",
 	 "The processor checks each return address against a copy that molt cannot "
 	 "change; moving "

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Parts of save_process and restore_process that stand in files of their own.
+#pragma once
+
+#include "resource/resource.h"
+
+// Places of the memory's bounds in the image's `mm`; the order of struct prctl_mm_map.
+enum { MM_FIELDS = 11 };
+extern const char *const mm_names[MM_FIELDS];
+
+struct err *save_limits(struct saver *s) must_check;
+struct err *restore_limits(struct restorer *r) must_check;
+// Those of the image that are above molt's own, and may not be: refused (privilege).
+struct err *check_limits(const json_t *state) must_check;
+
+// The current folder and the root.
+struct err *save_folders(struct saver *s) must_check;
+struct err *restore_folders(struct restorer *r) must_check;
+struct err *check_folders(const json_t *state) must_check;

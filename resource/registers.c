@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Registers of a saved thread, and system calls that the stop interrupted.
+#include <elf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/param.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "os/kernel.h"
+#include "os/ptrace.h"
+#include "process/memory.h"
+#include "resource/json.h"
+#include "resource/threads.h"
+#include "util/cleanup.h"
+
+enum { XSTATE_MAX = 1 << 20, TEXT_BEFORE = 64 };
+
+// The calls that end with ERESTART_RESTARTBLOCK.
+static const long restartable[] = {SYS_nanosleep, SYS_clock_nanosleep, SYS_poll,
+				   SYS_futex};
+
+static bool is_restartable(int64_t nr)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(restartable); i++)
+		if (restartable[i] == nr)
+			return true;
+	return false;
+}
+
+// After a stop the kernel goes on with restart_syscall: that number hides the original one. The instruction that loaded it
+// stands before the system call (mov $NR, %eax), close by in every C library.
+static long call_at(pid_t pid, taddr_t rip)
+{
+	static const uint8_t syscall_insn[] = {0x0f, 0x05};
+	uint8_t text[TEXT_BEFORE];
+	uint32_t nr;
+	const size_t mov_size = 1 + sizeof(nr);
+
+	struct err *e = mem_read(pid, rip - sizeof(text), text, sizeof(text));
+	err_free(e);
+	if (e || memcmp(text + sizeof(text) - 2, syscall_insn, sizeof(syscall_insn)) != 0)
+		return -1;
+	for (size_t at = sizeof(text) - 2 - mov_size + 1; at-- > 0;) {
+		memcpy(&nr, text + at + 1, sizeof(nr));
+		if (text[at] == 0xb8 && is_restartable(nr))
+			return nr;
+	}
+	return -1;
+}
+
+struct err *save_restart(struct saver *s, const struct thread *t, json_t *out)
+{
+	long nr = (long)t->regs.orig_rax;
+
+	if ((long)t->regs.rax != -UAPI_ERESTART_RESTARTBLOCK || nr < 0)
+		return NULL;
+	if (nr == SYS_restart_syscall)
+		nr = call_at(s->process->pid, t->regs.rip);
+	if (!is_restartable(nr))
+		return saving_note(s->all,
+				   "thread %d (%s) waits in a system call that cannot be "
+				   "told; restored, the call gives EINTR",
+				   t->tid, t->comm);
+	return json_put_int(out, "restart", nr);
+}
+
+// With ERESTARTNOHAND in its place the kernel starts the call again, or gives EINTR when a handler runs first: what
+// ERESTART_RESTARTBLOCK means, from the beginning. A sleep has written the time left to where the program wanted it, and
+// takes it from there.
+static void begin_again(struct user_regs_struct *regs, long nr)
+{
+	regs->orig_rax = (unsigned long)nr;
+	regs->rax = (unsigned long)-UAPI_ERESTARTNOHAND;
+	if (nr == SYS_nanosleep && regs->rsi)
+		regs->rdi = regs->rsi;
+	if (nr == SYS_clock_nanosleep && regs->r10 && !(regs->rsi & TIMER_ABSTIME))
+		regs->rdx = regs->r10;
+}
+
+struct err *thread_registers(const json_t *thread, struct user_regs_struct *ret)
+{
+	int64_t nr;
+
+	TRY(json_get_exact(thread, "regs", ret, sizeof(*ret)));
+	TRY(json_opt_int(thread, "restart", 0, INT32_MAX, -1, &nr));
+	if (nr >= 0 && !is_restartable(nr))
+		return err_new(ERR_CORRUPT,
+			       "member 'restart' is %d, no call of that kind", (int)nr);
+	if ((long)ret->rax != -UAPI_ERESTART_RESTARTBLOCK || (long)ret->orig_rax < 0)
+		return NULL;
+	if (nr >= 0) {
+		begin_again(ret, (long)nr);
+		return NULL;
+	}
+	ret->rax = (unsigned long)-EINTR;
+	ret->orig_rax = (unsigned long)-1;
+	return NULL;
+}
+
+struct err *thread_sigmask(const json_t *thread, uint64_t *ret)
+{
+	return json_get_mask(thread, "sigmask", ret);
+}
+
+struct err *thread_set_xstate(const json_t *thread, pid_t tid)
+{
+	_cleanup_free_ uint8_t *saved = NULL, *now = NULL;
+	size_t len;
+
+	TRY(json_get_bytes(thread, "xstate", XSTATE_MAX, &saved, &len));
+	now = malloc(XSTATE_MAX);
+	if (!now)
+		return err_nomem();
+	ssize_t have = os_ptrace_getregset(tid, NT_X86_XSTATE, now, XSTATE_MAX);
+	if (have < 0)
+		return err_sys((int)have, "cannot read the FPU state of thread %d", tid);
+	int r = (size_t)have == len ? os_ptrace_setregset(tid, NT_X86_XSTATE, saved, len)
+				    : -EINVAL;
+	if (r == -EINVAL || r == -EFAULT)
+		return err_refuse(
+			"cpu-state", "xstate",
+			"the saved FPU and vector state (%zu bytes) does not fit "
+			"this processor (%zd bytes)",
+			len, have);
+	return r < 0 ? err_sys(r, "cannot set the FPU state of thread %d", tid) : NULL;
+}
