@@ -84,9 +84,11 @@ static bool is_healthy(const struct confirmation *c, const struct molt_report *r
 
 		if (left <= 0)
 			break;
-		status = os_run_command(c->health, env,
-					left < COMMAND_MS ? (int)left + 1 : COMMAND_MS,
-					signals_came);
+		status = os_run(&(struct os_command){
+			.argv = (const char *const[]){"/bin/sh", "-c", c->health, NULL},
+			.env = env,
+			.timeout_ms = left < COMMAND_MS ? (int)left + 1 : COMMAND_MS,
+			.stop = signals_came});
 		if (!status)
 			break;
 		left = (end - now()) * 1000;

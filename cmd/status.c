@@ -23,12 +23,12 @@ static void format_time(uint64_t seconds, char *buf, size_t size)
 
 static const struct record_image *running_image(const struct status *s)
 {
-	return &s->record.images.v[s->record.images.n - 1];
+	return record_running(&s->record);
 }
 
 static const struct record_image *running_library(const struct found_record *f)
 {
-	return &f->record.images.v[f->record.images.n - 1];
+	return record_running(&f->record);
 }
 
 static json_t *libraries_json(const struct status *s)

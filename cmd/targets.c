@@ -2,13 +2,16 @@
 // Finding the processes that the command line means; see targets.h.
 #include "cmd/targets.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "os/run.h"
+#include "os/command.h"
 #include "update/select.h"
 #include "util/cleanup.h"
+
+enum { SYSTEMCTL_MS = 10000 };
 
 bool targets_option(struct targets *t, int option, const char *argument)
 {
@@ -30,11 +33,15 @@ static struct err *ask_systemctl(const char *unit, char *answer, size_t size)
 {
 	const char *const argv[] = {"systemctl", "show", "-p", "MainPID",
 				    "--value",	 "--",	 unit, NULL};
-	int status = 0, rc = os_run(argv, answer, size, &status);
+	int status = os_run(&(struct os_command){
+		.argv = argv, .timeout_ms = SYSTEMCTL_MS, .out = answer, .size = size});
 
-	if (rc < 0)
+	if (status == -ETIMEDOUT)
+		return err_with(err_new(ERR_BUSY, "systemctl does not answer"),
+				"no-systemd", unit);
+	if (status < 0)
 		return err_with(err_new(ERR_UNSUPPORTED, "cannot run systemctl: %s",
-					strerror(-rc)),
+					strerror(-status)),
 				"no-systemd", unit);
 	return status ? err_refuse("unit-not-running", unit,
 				   "systemctl does not know the unit %s", unit)

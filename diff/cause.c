@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "diff/private.h"
+#include "util/path.h"
 
 enum { MAX_DELTA = 10 }; // lines of one statement
 
@@ -91,7 +92,7 @@ static bool is_line_number(const struct comparer *c, const struct insn *o,
 		b = insn_immediate(c->new, n) - pn.line;
 
 	return a == b && a >= -MAX_DELTA && a <= MAX_DELTA &&
-	       !strcmp(base_name(po.file), base_name(pn.file));
+	       !strcmp(path_base(po.file), path_base(pn.file));
 }
 
 static bool is_version_string(const struct comparer *c, const struct insn *o,

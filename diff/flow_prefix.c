@@ -10,6 +10,7 @@
 
 #include "diff/flow_internal.h"
 #include "util/cleanup.h"
+#include "util/path.h"
 
 struct prefix {
 	const struct flow *f;
@@ -46,14 +47,12 @@ static struct where where(const struct prefix *p, uint32_t insn, bool in_new)
 	vaddr_t addr = fn->body.insns.v[insn].addr;
 	struct source_pos pos;
 	struct where w;
-	const char *file;
 
 	if (!dwarf_line(m, addr, &pos) || !pos.file) {
 		snprintf(w.text, sizeof(w.text), "0x%" PRIx64, addr);
 		return w;
 	}
-	file = strrchr(pos.file, '/');
-	snprintf(w.text, sizeof(w.text), "%.40s:%d", file ? file + 1 : pos.file, pos.line);
+	snprintf(w.text, sizeof(w.text), "%.40s:%d", path_base(pos.file), pos.line);
 	return w;
 }
 

@@ -5,13 +5,7 @@
 
 #include "diff/side.h"
 #include "util/arena.h"
-
-const char *base_name(const char *path)
-{
-	const char *slash = path ? strrchr(path, '/') : NULL;
-
-	return slash ? slash + 1 : path;
-}
+#include "util/path.h"
 
 static bool is_function(const struct symbol *s)
 {
@@ -280,7 +274,7 @@ static struct err *list_aliases(struct side *s)
 		bool local = sym->bind == STB_LOCAL;
 		TRY(vec_push(&s->func_aliases,
 			     (struct alias){.name = sym->name,
-					    .file = local ? base_name(sym->file) : NULL,
+					    .file = local ? path_base(sym->file) : NULL,
 					    .index = f,
 					    .local = local}));
 	}

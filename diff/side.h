@@ -65,5 +65,3 @@ struct var_reading side_var_at(const struct side *s, vaddr_t addr);
 vaddr_t side_extent(const struct side *s, vaddr_t addr, bool lea_only);
 
 bool side_is_template(const struct side *s, vaddr_t addr);
-
-const char *base_name(const char *path);

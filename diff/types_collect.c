@@ -6,6 +6,8 @@
 
 #include "util/arena.h"
 #include "util/cleanup.h"
+#include "util/hash.h"
+#include "util/path.h"
 
 enum {
 	MAX_NAME_DEPTH = 16,
@@ -20,10 +22,8 @@ static uint64_t mix(uint64_t h, uint64_t v)
 
 uint64_t type_name_hash(const char *name)
 {
-	uint64_t h = 0xcbf29ce484222325u;
+	uint64_t h = hash_bytes(HASH_START, name, strlen(name));
 
-	while (*name)
-		h = (h ^ (uint8_t)*name++) * 0x100000001b3u;
 	return h ^ h >> 29;
 }
 
@@ -153,13 +153,6 @@ static uint64_t shape_of(const struct dies *d, const struct die *e)
 	return h;
 }
 
-static const char *base_name(const char *path)
-{
-	const char *slash = path ? strrchr(path, '/') : NULL;
-
-	return slash ? slash + 1 : path ? path : "";
-}
-
 // Open addressing by name; the definitions of one name hang behind the first.
 static struct err *grow_names(struct type_side *s)
 {
@@ -256,7 +249,8 @@ struct err *types_collect(struct types *t, struct type_side *s)
 		def.name = def_name(t, s, e, 0);
 		if (!def.name)
 			continue;
-		def.file = base_name(dies_file(s->d, e));
+		const char *file = path_base(dies_file(s->d, e));
+		def.file = file ? file : "";
 		def.shape = shape_of(s->d, e);
 		TRY(add_def(s, &def));
 	}

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Which definition of OLD is which of NEW: by name, file and shape, then by what is left over.
 #include "diff/types_internal.h"
+#include "util/path.h"
 
 enum pass { SAME_SHAPE, SAME_FILE_AND_UNIT, SAME_FILE, SAME_NAME, PASSES };
 
 static const char *unit_of(const struct type_side *s, const struct type_def *def)
 {
-	const char *name = s->d->units.v[s->d->dies.v[def->die].unit].name;
-	const char *slash = name ? strrchr(name, '/') : NULL;
+	const char *name = path_base(s->d->units.v[s->d->dies.v[def->die].unit].name);
 
-	return slash ? slash + 1 : name ? name : "";
+	return name ? name : "";
 }
 
 static bool fits(struct types *t, enum pass pass, const struct type_def *o,

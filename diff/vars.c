@@ -5,6 +5,7 @@
 
 #include "diff/side.h"
 #include "util/arena.h"
+#include "util/path.h"
 
 static bool is_linker_symbol(const struct symbol *s)
 {
@@ -88,7 +89,7 @@ static struct err *push_alias(struct side *s, const struct symbol *sym, size_t i
 
 	return vec_push(&s->var_aliases,
 			(struct alias){.name = sym->name,
-				       .file = local ? base_name(sym->file) : NULL,
+				       .file = local ? path_base(sym->file) : NULL,
 				       .index = (uint32_t)index,
 				       .local = local});
 }

@@ -8,6 +8,7 @@
 
 #include "elf/image.h"
 #include "util/cleanup.h"
+#include "util/path.h"
 
 static const char *const system_dir = "/usr/lib/debug";
 
@@ -171,14 +172,13 @@ struct err *module_find_debug(struct module *m, const char *debug_dir)
 {
 	struct wanted w = {.m = m};
 	const char *slash = strrchr(m->path, '/');
-	const char *base = slash ? slash + 1 : m->path;
 	_cleanup_free_ char *here = NULL;
 
 	if (m->image->fd < 0 || complete(m->image))
 		return NULL;
 	read_link(&w);
 	if (debug_dir)
-		TRY(try_user_dir(&w, debug_dir, base));
+		TRY(try_user_dir(&w, debug_dir, path_base(m->path)));
 	if (slash) {
 		TRY(try_link(&w, m->path, (int)(slash - m->path)));
 	} else {

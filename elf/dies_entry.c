@@ -102,110 +102,141 @@ static void read_unit_attr(const struct attr_spec *spec, const struct attr_value
 	}
 }
 
-void draft_attr(const struct dies *d, struct die_unit *u, const struct attr_spec *spec,
-		const struct attr_value *v, struct draft *t)
+// What the entry is called, where it is declared and what it leads to.
+static bool read_identity(const struct attr_spec *spec, const struct attr_value *v,
+			  struct draft *t)
 {
 	struct die *e = &t->e;
 
 	switch (spec->name) {
 	case DW_AT_name:
 		e->name = v->str;
-		break;
+		return true;
 	case DW_AT_linkage_name:
 	case DW_AT_MIPS_linkage_name:
 		e->linkage_name = v->str;
-		break;
+		return true;
 	case DW_AT_type:
 		e->type = v->u;
 		t->type_is_sig = v->is_sig;
-		break;
+		return true;
 	case DW_AT_abstract_origin:
 	case DW_AT_specification:
+	case DW_AT_signature: // a declaration that stands for the definition in a type unit
 		e->origin = v->u;
 		t->origin_is_sig = v->is_sig;
-		break;
-	case DW_AT_signature:
-		// A declaration that stands for the definition in a type unit.
-		e->origin = v->u;
-		t->origin_is_sig = v->is_sig;
-		break;
-	case DW_AT_byte_size:
-		if (v->block.p)
-			break;
-		e->size = v->u;
-		e->flags |= DIE_SIZE;
-		break;
-	case DW_AT_data_member_location:
-		read_member_location(v, e);
-		break;
-	case DW_AT_const_value:
-	case DW_AT_count:
-		if (v->block.p || v->str || e->tag == DW_TAG_variable)
-			break;
-		e->value = v->u;
-		e->flags |= DIE_VALUE;
-		break;
-	case DW_AT_upper_bound:
-		if (v->block.p || v->u == UINT64_MAX ||
-		    (v->u > INT64_MAX && v->form != DW_FORM_data8))
-			break;
-		e->value = v->u + 1;
-		e->flags |= DIE_VALUE;
-		break;
-	case DW_AT_bit_size:
-	case DW_AT_bit_offset:
-	case DW_AT_data_bit_offset:
-		read_bits(spec, v, e);
-		break;
-	case DW_AT_encoding:
-		e->encoding = (uint8_t)v->u;
-		break;
-	case DW_AT_virtuality:
-		e->virtuality = (uint8_t)v->u;
-		break;
-	case DW_AT_vtable_elem_location:
-		if (v->block.n >= 2 && v->block.p[0] == DW_OP_constu) {
-			struct cursor c = cursor_at(v->block, 1, v->block.n - 1);
-
-			e->vtable_slot = clamp32(cursor_uleb(&c)) + 1;
-		}
-		break;
+		return true;
 	case DW_AT_decl_file:
 		e->decl_file = clamp32(v->u);
-		break;
+		return true;
 	case DW_AT_decl_line:
 		e->decl_line = clamp32(v->u);
-		break;
+		return true;
 	case DW_AT_declaration:
 	case DW_AT_external:
 	case DW_AT_artificial:
 		read_flags(spec, v, e);
-		break;
-	case DW_AT_location:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void read_value(uint64_t value, struct die *e)
+{
+	e->value = value;
+	e->flags |= DIE_VALUE;
+}
+
+static void read_vtable_slot(const struct attr_value *v, struct die *e)
+{
+	if (v->block.n < 2 || v->block.p[0] != DW_OP_constu)
+		return;
+	struct cursor c = cursor_at(v->block, 1, v->block.n - 1);
+	e->vtable_slot = clamp32(cursor_uleb(&c)) + 1;
+}
+
+// Sizes, places and values of types, members and enumerators.
+static bool read_layout(const struct attr_spec *spec, const struct attr_value *v,
+			struct die *e)
+{
+	switch (spec->name) {
+	case DW_AT_byte_size:
 		if (v->block.p)
-			read_location(d, u, v->block, e);
-		break;
+			return true;
+		e->size = v->u;
+		e->flags |= DIE_SIZE;
+		return true;
+	case DW_AT_data_member_location:
+		read_member_location(v, e);
+		return true;
+	case DW_AT_const_value:
+	case DW_AT_count:
+		if (!v->block.p && !v->str && e->tag != DW_TAG_variable)
+			read_value(v->u, e);
+		return true;
+	case DW_AT_upper_bound:
+		if (!v->block.p && v->u != UINT64_MAX &&
+		    (v->u <= INT64_MAX || v->form == DW_FORM_data8))
+			read_value(v->u + 1, e);
+		return true;
+	case DW_AT_bit_size:
+	case DW_AT_bit_offset:
+	case DW_AT_data_bit_offset:
+		read_bits(spec, v, e);
+		return true;
+	case DW_AT_encoding:
+		e->encoding = (uint8_t)v->u;
+		return true;
+	case DW_AT_virtuality:
+		e->virtuality = (uint8_t)v->u;
+		return true;
+	case DW_AT_vtable_elem_location:
+		read_vtable_slot(v, e);
+		return true;
+	default:
+		return false;
+	}
+}
+
+// Where its code or its static storage is.
+static bool read_address(const struct attr_spec *spec, const struct attr_value *v,
+			 struct draft *t)
+{
+	switch (spec->name) {
 	case DW_AT_low_pc:
 		t->has_low = true;
-		if (!(e->flags & DIE_STATIC))
-			e->value = v->u;
-		break;
+		if (!(t->e.flags & DIE_STATIC))
+			t->e.value = v->u;
+		return true;
 	case DW_AT_high_pc:
 		t->has_high = true;
 		t->high_is_offset =
 			v->form != DW_FORM_addr && v->form != DW_FORM_addrx &&
 			!(v->form >= DW_FORM_addrx1 && v->form <= DW_FORM_addrx4);
 		t->high_pc = v->u;
-		break;
+		return true;
 	case DW_AT_ranges:
 		t->has_ranges = true;
 		t->ranges_indexed = v->form == DW_FORM_rnglistx;
 		t->ranges = v->u;
-		break;
+		return true;
 	default:
-		if (t->is_unit)
-			read_unit_attr(spec, v, u);
+		return false;
 	}
+}
+
+void draft_attr(const struct dies *d, struct die_unit *u, const struct attr_spec *spec,
+		const struct attr_value *v, struct draft *t)
+{
+	if (spec->name == DW_AT_location) {
+		if (v->block.p)
+			read_location(d, u, v->block, &t->e);
+		return;
+	}
+	if (!read_identity(spec, v, t) && !read_layout(spec, v, &t->e) &&
+	    !read_address(spec, v, t) && t->is_unit)
+		read_unit_attr(spec, v, u);
 }
 
 void draft_finish_code(const struct dies *d, const struct die_unit *u, struct draft *t)

@@ -7,6 +7,7 @@
 #include "elf/type_die.h"
 #include "util/arena.h"
 #include "util/cleanup.h"
+#include "util/hash.h"
 
 enum { MAX_ORIGINS = 16, MAX_FUNCTION_NESTING = 16 };
 
@@ -56,10 +57,8 @@ struct name_slot {
 
 static size_t name_hash(uint32_t function, const char *name)
 {
-	uint64_t h = function * 0x9e3779b97f4a7c15u;
+	uint64_t h = hash_bytes(function * 0x9e3779b97f4a7c15u, name, strlen(name));
 
-	while (*name)
-		h = (h ^ (uint8_t)*name++) * 0x100000001b3u;
 	return h ^ h >> 29;
 }
 

@@ -19,7 +19,7 @@ struct molt_report *molt_status(pid_t pid)
 		return r;
 	const struct record *record = &s.record;
 	const struct record_image *first = &record->images.v[0];
-	const struct record_image *last = &record->images.v[record->images.n - 1];
+	const struct record_image *last = record_running(record);
 	memcpy(r->comm, s.comm, sizeof(r->comm));
 	r->generation = s.generation;
 	snprintf(r->old_build_id, sizeof(r->old_build_id), "%s", first->build_id);

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Running a shell command with an end to it.
+// Running another program with an end to it.
 #pragma once
 
 #include <stdbool.h>
-#include <stdint.h>
+#include <stddef.h>
 
-// Runs `sh -c COMMAND` with this environment in a process group of its own, standard input empty and standard output
-// on standard error. Gives the exit status (128 + signal when it was killed) or -errno: -ETIMEDOUT after
-// timeout_ms, -EINTR once stop() is true; the whole group is killed then.
-int os_run_command(const char *command, char *const env[], int timeout_ms,
-		   bool (*stop)(void));
+struct os_command {
+	const char *const *argv; // argv[0] is found by PATH; ends with NULL
+	char *const *env;	 // NULL: that of the caller
+	int timeout_ms;
+	bool (*stop)(void); // asked now and then whether to give up; NULL: never
+	char *out; // what it prints to its standard output as far as it fits, NUL-terminated; NULL: goes to standard error
+	size_t size;
+};
+
+// Runs it in a process group of its own with nothing on its standard input. Gives the exit status (128 + signal when it
+// was killed) or -errno: -ETIMEDOUT after timeout_ms, -EINTR once stop() is true; the whole group is killed then.
+// What outlives it and holds its standard output is not waited for.
+int os_run(const struct os_command *c);

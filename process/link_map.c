@@ -147,6 +147,16 @@ struct err *link_list_read(pid_t pid, taddr_t dynamic, struct link_list *ret)
 	return e;
 }
 
+struct link_entry *link_list_rtld(const struct link_list *l)
+{
+	struct link_entry *best = NULL;
+
+	vec_for_each(it, &l->v)
+		if (it->base <= l->r_debug && (!best || it->base > best->base))
+			best = it;
+	return best;
+}
+
 void link_list_deinit(struct link_list *l)
 {
 	forget_entries(l);

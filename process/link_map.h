@@ -32,6 +32,9 @@ struct link_list {
 struct err *link_list_read(pid_t pid, taddr_t dynamic, struct link_list *ret) must_check;
 void link_list_deinit(struct link_list *l);
 
+// ld.so itself: the module that r_debug lies in. NULL when there is none.
+struct link_entry *link_list_rtld(const struct link_list *l);
+
 // Opens the file of an entry; it stays NULL for what has none (the vdso).
 struct err *link_entry_open(const struct link_list *l, struct link_entry *e) must_check;
 

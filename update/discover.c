@@ -11,6 +11,7 @@
 
 #include "update/store.h"
 #include "util/cleanup.h"
+#include "util/path.h"
 
 struct discovering {
 	const struct subject *exe;
@@ -59,7 +60,7 @@ static bool is_kept_copy(const char *path)
 // earlier generation was the same program by its own path.
 static const char *running_path(const struct record *r)
 {
-	const struct record_image *now = &r->images.v[r->images.n - 1];
+	const struct record_image *now = record_running(r);
 
 	for (size_t i = r->images.n; i-- > 0;)
 		if (!strcmp(r->images.v[i].build_id, now->build_id) &&
@@ -74,13 +75,6 @@ static const char *library_path(struct target *t, size_t link)
 	const struct found_record *f = target_record_of(t, link);
 
 	return f ? running_path(&f->record) : t->links.v.v[link].name;
-}
-
-static const char *file_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
 }
 
 static bool is_named(const struct discovering *d, size_t link)
@@ -142,11 +136,11 @@ static bool candidate(const struct discovering *d, const char *path, int which,
 	int n;
 
 	if (which == 1) {
-		n = snprintf(ret, PATH_MAX, "%s/%s", d->new_dir, file_name(path));
+		n = snprintf(ret, PATH_MAX, "%s/%s", d->new_dir, path_base(path));
 		return n > 0 && n < PATH_MAX;
 	}
 	if (!folder_of(path, dir) ||
-	    snprintf(real, sizeof(real), "%s/%s", dir, file_name(path)) >= PATH_MAX ||
+	    snprintf(real, sizeof(real), "%s/%s", dir, path_base(path)) >= PATH_MAX ||
 	    strncmp(real, d->old_dir, len) || real[len] != '/')
 		return false;
 	n = snprintf(ret, PATH_MAX, "%s%s", d->new_dir, real + len);

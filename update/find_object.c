@@ -249,20 +249,9 @@ static struct err *search_segment(struct tables *t, taddr_t start, uint64_t size
 	return NULL;
 }
 
-// The module that r_debug lies in.
-static struct link_entry *rtld_entry(struct target *t)
-{
-	struct link_entry *best = NULL;
-
-	vec_for_each(it, &t->links.v)
-		if (it->base <= t->links.r_debug && (!best || it->base > best->base))
-			best = it;
-	return best;
-}
-
 static struct err *search_rtld(struct tables *t, struct target *target)
 {
-	struct link_entry *rtld = rtld_entry(target);
+	struct link_entry *rtld = link_list_rtld(&target->links);
 	size_t libraries = 0;
 	bool ifunc, found;
 	taddr_t ignored;

@@ -2,7 +2,6 @@
 // Mapping the new image and the record; see install.h.
 #include "update/install.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +9,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "update/map_image.h"
 #include "util/cleanup.h"
@@ -18,52 +16,6 @@
 enum { PAGE = 4096 };
 
 static const uint64_t resolver_timeout_ns = 1000000000;
-
-// What is to be mapped into the target.
-struct content {
-	const char *name; // of the memfd
-	const uint8_t *bytes;
-	uint64_t size;
-};
-
-static struct err *write_range(int fd, const uint8_t *bytes, uint64_t from, uint64_t to)
-{
-	while (from < to) {
-		ssize_t done = pwrite(fd, bytes + from, to - from, (off_t)from);
-
-		if (done <= 0)
-			return err_sys(done < 0 ? errno : ENOSPC,
-				       "cannot write the new image");
-		from += (uint64_t)done;
-	}
-	return NULL;
-}
-
-static struct err *write_content(int fd, const struct content *c)
-{
-	if (ftruncate(fd, (off_t)c->size))
-		return err_sys(errno, "cannot size %s", c->name);
-	return write_range(fd, c->bytes, 0, c->size);
-}
-
-// A private mapping of a memfd that exists in the helper's descriptor table only as long
-// as this takes.
-static struct err *map_content(struct helper *h, const struct content *c, taddr_t *ret)
-{
-	_cleanup_close_ int fd = -1;
-	int rfd = -1;
-	int64_t ignored;
-
-	TRY(helper_memfd(h, c->name, &rfd, &fd));
-	struct err *e = write_content(fd, c);
-	if (!e)
-		e = helper_mmap(h, 0, c->size, PROT_READ, MAP_PRIVATE, rfd, 0, ret);
-	const uint64_t args[6] = {(uint64_t)rfd};
-	struct err *closed = helper_syscall(h, SYS_close, args, &ignored);
-	if (e)
-		err_free(closed);
-	return e ? e : closed;
-}
 
 static int segment_prot(const struct segment *seg)
 {
@@ -186,10 +138,8 @@ static struct err *map_record(struct plan *p, struct helper *h, struct installed
 	memset(&r.layout, 0, sizeof(r.layout));
 	record_deinit(&r);
 	if (!e)
-		e = map_content(h,
-				&(struct content){
-					.name = RECORD_NAME, .bytes = block, .size = size},
-				&ret->record);
+		e = map_named(h, &(struct named_content){RECORD_NAME, block, size}, 0,
+			      PROT_READ, &ret->record);
 	if (!e)
 		ret->record_len = size;
 	return e;

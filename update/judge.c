@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Judging stacks; see judge.h.
 #include "update/judge.h"
+#include "util/path.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,9 +137,7 @@ static int frame_text(const struct frame *fr, char *buf, size_t size)
 	const char *name = s ? s->name : "?";
 	if (!dwarf_line(fr->module->file, look, &pos) || !pos.file)
 		return snprintf(buf, size, "%s", name);
-	const char *base = strrchr(pos.file, '/');
-	return snprintf(buf, size, "%s (%s:%d)", name, base ? base + 1 : pos.file,
-			pos.line);
+	return snprintf(buf, size, "%s (%s:%d)", name, path_base(pos.file), pos.line);
 }
 
 char *obstacle_text(const struct obstacle *o)

@@ -347,23 +347,13 @@ static struct err *relocate_dynamic(struct ldso *l)
 	return NULL;
 }
 
-// A file-backed mapping of ld.so: the module that r_debug lies in.
-static const struct mapping *rtld_mapping(const struct subject *s)
-{
-	const struct link_entry *best = NULL;
-
-	vec_for_each(it, &s->target->links.v)
-		if (it->base <= s->target->links.r_debug &&
-		    (!best || it->base > best->base))
-			best = it;
-	return best ? maps_at(&s->target->maps, best->dynamic) : NULL;
-}
-
 // What ld.so and the kernel's start-up data keep of the executable alone.
 static struct err *patch_exe(struct ldso *l, taddr_t map)
 {
 	const struct subject *s = l->p->subject;
-	const struct mapping *rtld = rtld_mapping(s);
+	const struct link_entry *entry = link_list_rtld(&s->target->links);
+	const struct mapping *rtld =
+		entry ? maps_at(&s->target->maps, entry->dynamic) : NULL;
 
 	if (!rtld || !rtld->ino)
 		return err_with(

@@ -17,29 +17,42 @@ enum { PAGE = 4096 };
 
 static const uint64_t max_span = (uint64_t)1 << 31; // relative addresses reach no further
 
-// The descriptor lives in the helper's table only as long as this takes.
+static struct err *write_content(int fd, const struct named_content *c)
+{
+	for (uint64_t at = 0; at < c->size;) {
+		ssize_t done = pwrite(fd, (const uint8_t *)c->bytes + at, c->size - at,
+				      (off_t)at);
+
+		if (done <= 0)
+			return err_sys(done < 0 ? errno : ENOSPC, "cannot write %s",
+				       c->name);
+		at += (uint64_t)done;
+	}
+	return NULL;
+}
+
+struct err *map_named(struct helper *h, const struct named_content *c, taddr_t at,
+		      int prot, taddr_t *ret)
+{
+	_cleanup_close_ int fd = -1;
+	int rfd = -1;
+
+	TRY(helper_memfd(h, c->name, &rfd, &fd));
+	struct err *e = write_content(fd, c);
+	if (!e)
+		e = helper_mmap(h, at, c->size, prot, MAP_PRIVATE | (at ? MAP_FIXED : 0),
+				rfd, 0, ret);
+	return err_first(e, helper_close(h, rfd));
+}
+
 static struct err *map_head(struct plan *p, struct helper *h)
 {
 	char name[64];
-	_cleanup_close_ int fd = -1;
-	int rfd = -1;
-	int64_t ignored;
 	taddr_t at;
 
 	snprintf(name, sizeof(name), IMAGE_NAME ":%s", p->subject->process->comm);
-	TRY(helper_memfd(h, name, &rfd, &fd));
-	ssize_t done = pwrite(fd, p->image, PAGE, 0);
-	struct err *e = done == PAGE ? NULL
-				     : err_sys(done < 0 ? errno : ENOSPC,
-					       "cannot write the new image");
-	if (!e)
-		e = helper_mmap(h, p->layout.base, PAGE, PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_FIXED, rfd, 0, &at);
-	const uint64_t args[6] = {(uint64_t)rfd};
-	struct err *closed = helper_syscall(h, SYS_close, args, &ignored);
-	if (e)
-		err_free(closed);
-	return e ? e : closed;
+	return map_named(h, &(struct named_content){name, p->image, PAGE}, p->layout.base,
+			 PROT_READ | PROT_WRITE, &at);
 }
 
 static struct err *fill(struct plan *p, struct helper *h)

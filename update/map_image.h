@@ -12,6 +12,17 @@
 // the whole to be molt's.
 struct err *map_image(struct plan *p, struct helper *h) must_check;
 
+struct named_content {
+	const char *name; // of the memfd
+	const void *bytes;
+	uint64_t size; // whole pages
+};
+
+// A private mapping of a memfd, in place of what is at `at`, or anywhere (0). The descriptor lives in the helper's table
+// only as long as this takes.
+struct err *map_named(struct helper *h, const struct named_content *c, taddr_t at,
+		      int prot, taddr_t *ret) must_check;
+
 // Whether a mapping is the first page of an image, and how long that image is.
 bool is_image_head(const struct mapping *m);
 struct err *image_extent(pid_t pid, const struct maps *maps, const struct mapping *head,

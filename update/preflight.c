@@ -5,6 +5,7 @@
 
 #include "diff/flow.h"
 #include "update/plan.h"
+#include "util/path.h"
 
 static const struct {
 	enum module_change kind;
@@ -27,9 +28,7 @@ static const struct {
 static bool is_loaded(const struct subject *s, const char *name)
 {
 	vec_for_each(l, &s->target->links.v) {
-		const char *base = strrchr(l->name, '/');
-
-		if (!strcmp(base ? base + 1 : l->name, name))
+		if (!strcmp(path_base(l->name), name))
 			return true;
 	}
 	return false;
@@ -195,13 +194,20 @@ static struct err *check_variables(const struct diff *d)
 	return NULL;
 }
 
+static bool has_function(const struct plan *p, const char *name)
+{
+	vec_for_each(f, &p->diff->old_funcs)
+		if (!strcmp(f->name, name))
+			return true;
+	return false;
+}
+
 static struct err *check_name(struct plan *const *plans, size_t n, const char *option,
 			      const char *name)
 {
 	for (size_t i = 0; i < n; i++)
-		vec_for_each(f, &plans[i]->diff->old_funcs)
-			if (!strcmp(f->name, name))
-				return NULL;
+		if (has_function(plans[i], name))
+			return NULL;
 	return err_with(err_new(ERR_USAGE, "%s: %s has no function %s", option,
 				plans[0]->subject->old->path, name),
 			"no-such-function", name);
@@ -214,14 +220,6 @@ struct err *preflight_names(struct plan *const *plans, size_t n,
 	for (size_t i = 0; i < opt->n_keep_old; i++)
 		TRY(check_name(plans, n, "--keep-old", opt->keep_old[i]));
 	return opt->at ? check_name(plans, n, "--at", opt->at) : NULL;
-}
-
-static bool has_function(const struct plan *p, const char *name)
-{
-	vec_for_each(f, &p->diff->old_funcs)
-		if (!strcmp(f->name, name))
-			return true;
-	return false;
 }
 
 // Every function of that name must be fit to go on in its old body.

@@ -8,10 +8,10 @@
 
 #include "process/memory.h"
 #include "util/cleanup.h"
+#include "util/hash.h"
 
 enum {
 	RECORD_VERSION = 2,
-	RECORD_MAX = 64 << 20,
 	RECORD_MAX_IMAGES = 1 << 16,
 };
 
@@ -50,21 +50,14 @@ void record_deinit(struct record *r)
 	layout_deinit(&r->layout);
 }
 
-static uint64_t fnv1a(uint64_t h, const uint8_t *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ p[i]) * 0x100000001b3;
-	return h;
-}
-
 static uint64_t checksum(const struct packed_header *h, const uint8_t *rest)
 {
 	struct packed_header copy = *h;
 
 	copy.state = 0;
 	copy.checksum = 0;
-	uint64_t sum = fnv1a(0xcbf29ce484222325, (const uint8_t *)&copy, sizeof(copy));
-	return fnv1a(sum, rest, h->size - sizeof(*h));
+	uint64_t sum = hash_bytes(HASH_START, &copy, sizeof(copy));
+	return hash_bytes(sum, rest, h->size - sizeof(*h));
 }
 
 struct err *record_pack(const struct record *r, void **ret, size_t *size)
@@ -258,25 +251,31 @@ uint32_t record_list_generation(const struct record_list *l)
 	return l->v.n ? l->v.v[l->v.n - 1].record.generation : 0;
 }
 
+struct err *record_list_add(struct record_list *l, const void *block, size_t size,
+			    taddr_t addr)
+{
+	struct found_record f = {.addr = addr, .len = size};
+	enum record_state state = 0;
+	struct err *e = record_unpack(block, size, &f.record, &state);
+
+	if (!e && state == RECORD_LIVE)
+		e = vec_push(&l->v, f);
+	if (e || state != RECORD_LIVE)
+		record_deinit(&f.record);
+	return e;
+}
+
 // Adds the record that is mapped at [start, start + size) if it is live.
-static struct err *add_record(pid_t pid, taddr_t start, uint64_t size,
+static struct err *add_mapped(pid_t pid, taddr_t start, uint64_t size,
 			      struct record_list *ret)
 {
-	struct found_record f = {.addr = start, .len = size};
-	enum record_state state = 0;
-
 	if (size > RECORD_MAX)
 		return corrupt("size");
 	_cleanup_free_ void *block = malloc(size);
 	if (!block)
 		return err_nomem();
 	TRY(mem_read(pid, start, block, size));
-	struct err *e = record_unpack(block, size, &f.record, &state);
-	if (!e && state == RECORD_LIVE)
-		e = vec_push(&ret->v, f);
-	if (e || state != RECORD_LIVE)
-		record_deinit(&f.record);
-	return e;
+	return record_list_add(ret, block, size, start);
 }
 
 static int by_generation(const void *a, const void *b)
@@ -286,6 +285,12 @@ static int by_generation(const void *a, const void *b)
 	if (x->record.generation != y->record.generation)
 		return x->record.generation < y->record.generation ? -1 : 1;
 	return strcmp(x->record.name, y->record.name);
+}
+
+void record_list_sort(struct record_list *l)
+{
+	if (l->v.n)
+		qsort(l->v.v, l->v.n, sizeof(*l->v.v), by_generation);
 }
 
 struct err *record_list_read(pid_t pid, const struct maps *maps, struct record_list *ret)
@@ -300,13 +305,12 @@ struct err *record_list_read(pid_t pid, const struct maps *maps, struct record_l
 		while (m + 1 < maps->v.v + maps->v.n && m[1].start == m->end &&
 		       m[1].ino == m->ino && m[1].dev == m->dev)
 			m++;
-		struct err *e = add_record(pid, start, m->end - start, ret);
+		struct err *e = add_mapped(pid, start, m->end - start, ret);
 		if (e) {
 			record_list_deinit(ret);
 			return e;
 		}
 	}
-	if (ret->v.n)
-		qsort(ret->v.v, ret->v.n, sizeof(*ret->v.v), by_generation);
+	record_list_sort(ret);
 	return NULL;
 }

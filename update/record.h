@@ -13,7 +13,10 @@
 #define IMAGE_NAME "molt:image"
 extern const char record_magic[8]; // the first bytes of a packed one
 
-enum { RECORD_HISTORY = 32 }; // generations of which everything is kept
+enum {
+	RECORD_HISTORY = 32,   // generations of which everything is kept
+	RECORD_MAX = 64 << 20, // bytes of a packed one
+};
 
 enum record_state {
 	RECORD_PREPARED = 1, // written, not committed
@@ -39,6 +42,12 @@ struct record {
 
 void record_deinit(struct record *r);
 
+// The image that runs. A record that was read has one.
+static inline const struct record_image *record_running(const struct record *r)
+{
+	return &r->images.v[r->images.n - 1];
+}
+
 // Serialises into a malloc'ed block; the state word is RECORD_PREPARED. *size is page-aligned up.
 struct err *record_pack(const struct record *r, void **ret, size_t *size) must_check;
 // Where the state word stands in the block: 4 bytes, changed by the commit.
@@ -63,6 +72,11 @@ struct record_list {
 struct err *record_list_read(pid_t pid, const struct maps *maps, struct record_list *ret)
 	must_check;
 void record_list_deinit(struct record_list *l);
+// For those who find records elsewhere than in a process: adds the packed one of `size` bytes that was at `addr` if it
+// is live; sorts the list when all are there.
+struct err *record_list_add(struct record_list *l, const void *block, size_t size,
+			    taddr_t addr) must_check;
+void record_list_sort(struct record_list *l);
 
 // False when the module was closed since: ld.so unmaps the image that a library lives in.
 bool record_is_mapped(const struct record *r, const struct maps *maps);

@@ -34,7 +34,7 @@ static const struct record_image *image_in(const struct record *r, uint32_t to)
 
 static struct err *add_module(const struct record *r, uint32_t to, struct revert *ret)
 {
-	const struct record_image *now = &r->images.v[r->images.n - 1];
+	const struct record_image *now = record_running(r);
 	const struct record_image *then = image_in(r, to);
 	_cleanup_(module_closep) struct module *file = NULL;
 	struct update_module m = {0};

@@ -14,6 +14,7 @@
 #include "os/proc.h"
 #include "update/record.h"
 #include "util/cleanup.h"
+#include "util/path.h"
 
 struct wanted {
 	char path[PATH_MAX];
@@ -29,9 +30,9 @@ void selection_deinit(struct selection *s)
 // The file is gone; its folder says what the kernel calls it.
 static void resolve_deleted(const char *path, char *ret)
 {
-	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	const char *name = path_base(path);
 	_cleanup_free_ char *dir =
-		slash ? strndup(path, (size_t)(slash - path + 1)) : strdup(".");
+		name > path ? strndup(path, (size_t)(name - path)) : strdup(".");
 	char real[PATH_MAX];
 
 	if (!dir || !realpath(dir, real) ||
@@ -89,13 +90,11 @@ static bool by_record(const struct wanted *w, pid_t pid, const struct maps *maps
 
 	*recorded = exe;
 	if (exe)
-		ret = !strcmp(exe->record.images.v[exe->record.images.n - 1].path,
-			      w->path);
+		ret = !strcmp(record_running(&exe->record)->path, w->path);
 	vec_for_each(f, &list.v)
 		*library |= *f->record.name &&
 			    (!strcmp(f->record.name, w->path) ||
-			     !strcmp(f->record.images.v[f->record.images.n - 1].path,
-				     w->path));
+			     !strcmp(record_running(&f->record)->path, w->path));
 	err_free(e);
 	record_list_deinit(&list);
 	return ret;

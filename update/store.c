@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "util/cleanup.h"
+#include "util/hash.h"
 
 enum {
 	ID_MAX = 64,
@@ -100,15 +101,6 @@ static int open_dir(bool make)
 	return -EPERM;
 }
 
-static uint64_t hash_bytes(const uint8_t *p, size_t n, uint64_t h)
-{
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ p[i]) * 0x100000001b3;
-	return h;
-}
-
-static const uint64_t hash_start = 0xcbf29ce484222325;
-
 // Size and hash of a file of the store; false when it is none.
 static bool sum_of(int dir, const char *name, struct sum *ret)
 {
@@ -116,12 +108,12 @@ static bool sum_of(int dir, const char *name, struct sum *ret)
 	struct stat st;
 	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
-	*ret = (struct sum){.hash = hash_start};
+	*ret = (struct sum){.hash = HASH_START};
 	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
 	    (uint64_t)st.st_size > FILE_MAX)
 		return false;
 	for (ssize_t n; (n = read(fd, buf, sizeof(buf))) > 0;) {
-		ret->hash = hash_bytes(buf, (size_t)n, ret->hash);
+		ret->hash = hash_bytes(ret->hash, buf, (size_t)n);
 		ret->size += (uint64_t)n;
 	}
 	return ret->size == (uint64_t)st.st_size;
@@ -227,8 +219,8 @@ static int copy_files(int dir, const struct module *m, const char *id)
 	if (r)
 		return r;
 	int n = snprintf(text, sizeof(text), "%zu %lx\n%zu %lx\n", m->map_size,
-			 hash_bytes(m->map, m->map_size, hash_start), debug_size,
-			 hash_bytes(debug, debug_size, hash_start));
+			 hash_bytes(HASH_START, m->map, m->map_size), debug_size,
+			 hash_bytes(HASH_START, debug, debug_size));
 	file_name(name, sizeof(name), id, 2);
 	return put_file(dir, name, (const uint8_t *)text, (size_t)n);
 }

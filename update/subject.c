@@ -14,6 +14,7 @@
 #include "os/proc.h"
 #include "update/store.h"
 #include "util/cleanup.h"
+#include "util/hash.h"
 
 enum { PAGE = 4096 };
 
@@ -156,30 +157,26 @@ struct err *subject_check_text_of_file(const struct subject *s)
 	return NULL;
 }
 
-static const uint64_t fnv_start = 0xcbf29ce484222325, fnv_prime = 0x100000001b3;
-
 void program_id(const struct module *m, char ret[PROGRAM_ID_MAX])
 {
-	uint64_t h = fnv_start;
-
-	if (*m->build_id) {
+	if (*m->build_id)
 		snprintf(ret, PROGRAM_ID_MAX, "%s", m->build_id);
-		return;
-	}
-	for (size_t i = 0; i < m->map_size; i++)
-		h = (h ^ m->map[i]) * fnv_prime;
-	snprintf(ret, PROGRAM_ID_MAX, "fnv-%016lx", h);
+	else
+		snprintf(ret, PROGRAM_ID_MAX, "fnv-%016lx",
+			 hash_bytes(HASH_START, m->map, m->map_size));
 }
 
 uint64_t image_text_hash(const struct module *m, const uint8_t *buf, uint64_t span)
 {
-	uint64_t h = fnv_start;
+	uint64_t h = HASH_START;
 
 	vec_for_each(seg, &m->segments) {
 		if (seg->type != PT_LOAD || !(seg->flags & PF_X))
 			continue;
-		for (uint64_t i = seg->addr; i < seg->addr + seg->filesz && i < span; i++)
-			h = (h ^ buf[i]) * fnv_prime;
+		if (seg->addr < span)
+			h = hash_bytes(h, buf + seg->addr,
+				       seg->filesz < span - seg->addr ? seg->filesz
+								      : span - seg->addr);
 	}
 	return h;
 }
@@ -280,25 +277,26 @@ struct err *record_image_open(const struct record_image *im, const char *debug_d
 	return *ret ? NULL : not_the_program(im);
 }
 
-// The file of a later generation may be found by the path it was taken from or by /proc/PID/exe; its
-// build-id decides.
+struct err *record_image_find(const struct record_image *im, pid_t pid,
+			      const char *debug_dir, struct module **ret)
+{
+	char link[64];
+	struct err *e = record_image_open(im, debug_dir, false, ret);
+
+	if (!e || e->kind != ERR_REFUSED || !pid)
+		return e;
+	snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
+	struct err *again = open_program(link, im->build_id, debug_dir, false, ret);
+	if (!again && !*ret)
+		return e;
+	err_free(e);
+	return again;
+}
+
 static struct err *open_recorded(struct subject *s, const char *debug_dir)
 {
-	const struct record_image *im = &s->record->images.v[s->record->images.n - 1];
-	struct record_image by_link = *im;
-	char link[64];
-
-	struct err *e = record_image_open(im, debug_dir, false, &s->old);
-	if (e) {
-		err_free(e);
-		snprintf(link, sizeof(link), "/proc/%d/exe", s->process->pid);
-		by_link.path = link;
-		e = record_image_open(&by_link, debug_dir, false, &s->old);
-	}
-	if (e) {
-		err_free(e);
-		return not_the_program(im);
-	}
+	TRY(record_image_find(record_running(s->record), s->process->pid, debug_dir,
+			      &s->old));
 	TRY(subject_check_file(s, s->old, "running"));
 	return subject_check_text_of_record(s);
 }

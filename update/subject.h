@@ -50,6 +50,10 @@ enum { PROGRAM_ID_MAX = 65 };
 struct err *record_image_open(const struct record_image *im, const char *debug_dir,
 			      bool bare, struct module **ret) must_check;
 
+// The same, and by what /proc/PID/exe leads to, which may be that program after its name has gone (pid 0: no process).
+struct err *record_image_find(const struct record_image *im, pid_t pid,
+			      const char *debug_dir, struct module **ret) must_check;
+
 // What identifies a program file: its build-id, or a hash of its bytes when it has none.
 void program_id(const struct module *m, char ret[PROGRAM_ID_MAX]);
 

@@ -8,13 +8,7 @@
 
 #include "update/subject_impl.h"
 #include "util/cleanup.h"
-
-static const char *file_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
+#include "util/path.h"
 
 static bool has_soname(const struct link_entry *e, const char *name)
 {
@@ -49,7 +43,7 @@ struct err *target_find_library(struct target *t, const char *name, size_t *ret)
 	for (size_t i = 1; i < l->v.n && !strchr(name, '/'); i++) {
 		struct link_entry *e = &l->v.v[i];
 
-		if (strcmp(file_name(e->name), name)) {
+		if (strcmp(path_base(e->name), name)) {
 			TRY(link_entry_open(l, e));
 			if (!has_soname(e, name))
 				continue;
@@ -137,7 +131,7 @@ static struct err *open_recorded(struct subject *s, const char *debug_dir)
 {
 	const struct record *r = s->record;
 
-	TRY(record_image_open(&r->images.v[r->images.n - 1], debug_dir, false, &s->old));
+	TRY(record_image_open(record_running(r), debug_dir, false, &s->old));
 	TRY(subject_check_file(s, s->old, "running"));
 	return subject_check_text_of_record(s);
 }

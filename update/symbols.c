@@ -12,6 +12,7 @@
 #include "elf/rebind.h"
 #include "update/symbols_internal.h"
 #include "util/cleanup.h"
+#include "util/path.h"
 
 void symbols_deinit(struct symbols *s)
 {
@@ -109,7 +110,7 @@ static void make_plain(char *name)
 static struct err *choose_path(const struct writing *w, const struct record_image *im,
 			       bool runs, char **ret)
 {
-	const char *slash = strrchr(im->path, '/'), *name = slash ? slash + 1 : im->path;
+	const char *name = path_base(im->path);
 	char suffix[32] = "", front[16] = "";
 
 	if (!runs)
@@ -195,12 +196,10 @@ static void script_libraries(FILE *f, const struct symbols *y)
 	bool any = false;
 
 	vec_for_each(file, &y->files) {
-		const char *slash = strrchr(file->module, '/');
-
 		if (!file->runs || !*file->module)
 			continue;
 		fputs(any ? ", '" : "python\nimport gdb, os\nmolt = {'", f);
-		for (const char *c = slash ? slash + 1 : file->module; *c; c++)
+		for (const char *c = path_base(file->module); *c; c++)
 			fprintf(f, "\\x%02x", (unsigned char)*c);
 		fputc('\'', f);
 		any = true;

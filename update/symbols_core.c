@@ -11,8 +11,6 @@
 #include "update/symbols_internal.h"
 #include "util/cleanup.h"
 
-enum { RECORD_MAX = 64 << 20 };
-
 struct core {
 	const char *path;
 	int fd;
@@ -110,8 +108,6 @@ static struct err *open_core(struct core *c)
 static struct err *read_record(const struct core *c, size_t i, struct record_list *ret)
 {
 	const Elf64_Phdr *first = &c->segments.v[i];
-	struct found_record f = {.addr = first->p_vaddr};
-	enum record_state state = 0;
 	uint64_t size = 0;
 
 	for (const Elf64_Phdr *p = first; p < c->segments.v + c->segments.n; p++) {
@@ -129,21 +125,7 @@ static struct err *read_record(const struct core *c, size_t i, struct record_lis
 		TRY(read_at(c, block + at, p->p_filesz, p->p_offset));
 		at += p->p_filesz;
 	}
-	f.len = size;
-	struct err *e = record_unpack(block, size, &f.record, &state);
-	if (!e && state == RECORD_LIVE)
-		e = vec_push(&ret->v, f);
-	if (e || state != RECORD_LIVE)
-		record_deinit(&f.record);
-	return e;
-}
-
-static int by_generation(const void *a, const void *b)
-{
-	const struct found_record *x = a, *y = b;
-
-	return (x->record.generation > y->record.generation) -
-	       (x->record.generation < y->record.generation);
+	return record_list_add(ret, block, size, first->p_vaddr);
 }
 
 static struct err *read_records(const struct core *c, struct symbols_source *ret)
@@ -165,8 +147,7 @@ static struct err *read_records(const struct core *c, struct symbols_source *ret
 				  "%s is the core of a process that was never updated, "
 				  "or it lacks the memory with molt's record",
 				  c->path);
-	qsort(ret->records.v.v, ret->records.v.n, sizeof(*ret->records.v.v),
-	      by_generation);
+	record_list_sort(&ret->records);
 	return NULL;
 }
 

@@ -5,8 +5,6 @@
 #include "elf/module.h"
 #include "update/symbols.h"
 
-// The image of a record that runs.
-const struct record_image *symbols_running(const struct record *r);
 // Whether an image other than the running one is still mapped and has not been met before in the list.
 bool symbols_is_older(const struct symbols_source *s, const struct record *r,
 		      const struct record_image *im);

@@ -46,21 +46,10 @@ struct err *symbols_open_process(pid_t pid, struct symbols_source *ret)
 	return e;
 }
 
-const struct record_image *symbols_running(const struct record *r)
-{
-	const struct record_image *ret = &r->images.v[r->images.n - 1];
-
-	// After going back it may be an earlier one.
-	vec_for_each(im, &r->images)
-		if (im->base == r->layout.base)
-			ret = im;
-	return ret;
-}
-
 bool symbols_is_older(const struct symbols_source *s, const struct record *r,
 		      const struct record_image *im)
 {
-	if (im->base == symbols_running(r)->base)
+	if (im->base == record_running(r)->base)
 		return false;
 	// An image that was used again stands in the list twice: the later one counts.
 	for (const struct record_image *next = im + 1; next < r->images.v + r->images.n;
@@ -73,50 +62,15 @@ bool symbols_is_older(const struct symbols_source *s, const struct record *r,
 	return false;
 }
 
-static struct err *open_as(const char *path, const struct record_image *im,
-			   const char *debug_dir, struct module **ret)
-{
-	char id[PROGRAM_ID_MAX];
-	_cleanup_(module_closep) struct module *m = NULL;
-
-	TRY(module_open(path, debug_dir, &m));
-	program_id(m, id);
-	if (strcmp(id, im->build_id))
-		return err_refuse("symbols-file", path,
-				  "%s is another build than the one of generation %u "
-				  "(build-id %.16s, not %.16s)",
-				  path, im->generation, id, im->build_id);
-	*ret = take_ptr(m);
-	return NULL;
-}
-
 struct err *symbols_open_file(const struct symbols_source *s,
 			      const struct record_image *im, const char *debug_dir,
 			      struct module **ret)
 {
-	struct err *e = open_as(im->path, im, debug_dir, ret);
+	struct err *e = record_image_find(im, s->pid, debug_dir, ret);
 
-	if (!e)
-		return NULL;
-	if (s->pid) {
-		char exe[64];
-
-		// A deleted program is still there for the process that runs it.
-		snprintf(exe, sizeof(exe), "/proc/%d/exe", (int)s->pid);
-		struct err *again = open_as(exe, im, debug_dir, ret);
-		if (!again) {
-			err_free(e);
-			return NULL;
-		}
-		err_free(again);
-	}
-	if (e->kind == ERR_SYSTEM && e->errnum == ENOENT) {
-		err_free(e);
-		return err_refuse("symbols-file", im->path,
-				  "%s, the program of generation %u, is gone", im->path,
-				  im->generation);
-	}
-	return e;
+	if (!e || e->kind != ERR_REFUSED)
+		return e;
+	return err_with(e, "symbols-file", im->path);
 }
 
 static struct err *visit_image(const struct symbols_source *s, const char *debug_dir,
@@ -135,7 +89,7 @@ struct err *symbols_visit(const struct symbols_source *s, const char *debug_dir,
 			  const struct symbols_visit *v)
 {
 	vec_for_each(f, &s->records.v)
-		TRY(visit_image(s, debug_dir, v, &f->record, symbols_running(&f->record),
+		TRY(visit_image(s, debug_dir, v, &f->record, record_running(&f->record),
 				true));
 	vec_for_each(f, &s->records.v)
 		vec_for_each(im, &f->record.images)

@@ -10,6 +10,7 @@
 #include "os/proc.h"
 #include "update/subject.h"
 #include "util/cleanup.h"
+#include "util/path.h"
 
 enum { PHDRS_MAX = 256 };
 
@@ -157,8 +158,8 @@ static struct err *open_images(struct target *t)
 		if (!f)
 			continue;
 		e->rewritten = true;
-		TRY(err_wrap(record_image_open(&f->record.images.v[f->record.images.n - 1],
-					       NULL, true, &e->file),
+		TRY(err_wrap(record_image_open(record_running(&f->record), NULL, true,
+					       &e->file),
 			     "module %s", e->name));
 	}
 	return NULL;
@@ -184,8 +185,7 @@ bool target_is_runtime(const struct target *t, size_t link)
 					    "libdl.so.",  "librt.so.", "linux-vdso",
 					    "libgcc_s.so"};
 	const struct link_entry *e = &t->links.v.v[link];
-	const char *slash = strrchr(e->name, '/');
-	const char *name = slash ? slash + 1 : e->name;
+	const char *name = path_base(e->name);
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (!strncmp(name, names[i], strlen(names[i])))
