@@ -179,6 +179,7 @@ struct err *task_finish(struct task *t, struct modules *modules, struct store *s
 	TRY(put_exe(t, modules));
 	TRY(put_maps(t));
 	TRY(memory_add_runs(&t->memory, &t->present));
+	TRY(task_add_headers(t, store));
 	return core_finish(t->core, t->state, objects, entry);
 }
 

@@ -37,4 +37,6 @@ struct err *task_leave(struct task *t) must_check;
 // The process running, or gone: completes the core. `objects` NULL: not the first.
 struct err *task_finish(struct task *t, struct modules *modules, struct store *store,
 			const json_t *objects, json_t **entry) must_check;
+// The ELF headers of kept modules, for debuggers; after memory_add_runs.
+struct err *task_add_headers(const struct task *t, const struct store *store) must_check;
 void task_free(struct task *t); // lets it go on if it stands

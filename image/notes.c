@@ -11,8 +11,7 @@
 
 enum {
 	XSTATE_MAX = 1 << 16,
-	// gdb 13 takes no other size for a state with AVX-512 and PKRU; the exact bytes are in molt's note.
-	XSTATE_PADDED = 2696,
+	XCR0_AT = 464, // in the legacy area, as the kernel and debuggers agree
 	THREADS_MAX = 1 << 22,
 };
 
@@ -102,10 +101,25 @@ static struct err *add_prstatus(struct note_buffer *b, const json_t *state,
 	return add_note(b, "CORE", NT_PRSTATUS, &p, sizeof(p));
 }
 
+// The size gdb 13 asks for: Intel's layout of the highest component, whatever the processor's own is. The exact bytes are
+// in molt's note.
+static size_t padded_size(const uint8_t *x)
+{
+	enum { AVX = 1 << 2, MPX = 3 << 3, AVX512 = 7 << 5, PKRU = 1 << 9 };
+	uint64_t xcr0;
+
+	memcpy(&xcr0, x + XCR0_AT, sizeof(xcr0));
+	return xcr0 & PKRU		   ? 2696
+	       : (xcr0 & AVX512) == AVX512 ? 2688
+	       : (xcr0 & MPX) == MPX	   ? 1088
+	       : xcr0 & AVX		   ? 832
+					   : 576;
+}
+
 static struct err *add_xstate(struct note_buffer *b, const json_t *thread)
 {
 	_cleanup_free_ uint8_t *x = NULL;
-	size_t len;
+	size_t len, want;
 
 	if (!json_has(thread, "xstate"))
 		return NULL;
@@ -113,14 +127,15 @@ static struct err *add_xstate(struct note_buffer *b, const json_t *thread)
 	if (len < sizeof(struct user_fpregs_struct))
 		return err_new(ERR_CORRUPT, "member 'xstate' is too short");
 	TRY(add_note(b, "CORE", NT_FPREGSET, x, sizeof(struct user_fpregs_struct)));
-	if (len < XSTATE_PADDED) {
-		uint8_t *grown = realloc(x, XSTATE_PADDED);
+	want = padded_size(x);
+	if (len < want) {
+		uint8_t *grown = realloc(x, want);
 
 		if (!grown)
 			return err_nomem();
-		memset(grown + len, 0, XSTATE_PADDED - len);
+		memset(grown + len, 0, want - len);
 		x = grown;
-		len = XSTATE_PADDED;
+		len = want;
 	}
 	return add_note(b, "LINUX", NT_X86_XSTATE, x, len);
 }

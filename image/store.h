@@ -24,15 +24,19 @@ struct pending;
 struct err *store_begin(struct store *s, const char *name, struct pending **ret)
 	must_check;
 int pending_dir(const struct pending *p);
+enum { MODULE_KEY_SIZE = 80 };
 // Keeps the file (a mapped program or library) as modules/KEY, unless it is there; key is its build-id, or
-// "xxh-HASH" when it has none. By reflink or copy.
-struct err *store_keep_module(struct store *s, int fd, const char *key) must_check;
+// "xxh-HASH" when it has none. It comes back changed where another file of that build-id is kept (one of the two was
+// stripped). By reflink or copy.
+struct err *store_keep_module(struct store *s, int fd, char key[MODULE_KEY_SIZE])
+	must_check;
 // Opens it: the descriptor, read-only.
 struct err *store_module(const struct store *s, const char *key, int *fd) must_check;
-// fsync, rename. Gives the id ("000017") and the path. The manifest gets "id", "format" and is not taken over.
+// fsync, rename. Gives the id ("000017") and the path. The manifest gets "id", "format", "name", "modules" and is not taken
+// over. Frees p in any case; after an error nothing is left.
 struct err *pending_commit(struct pending *p, json_t *manifest, char **id, char **path)
 	must_check;
-void pending_abort(struct pending *p); // frees; removes what was not committed
+void pending_abort(struct pending *p); // frees and removes it
 void pending_abortp(struct pending **p);
 
 // Reading one.

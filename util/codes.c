@@ -310,6 +310,29 @@ static const struct code_text table[] = {
 	 "was "
 	 "written was removed.",
 	 "'molt prune' removes old checkpoints; or name another folder with --store."},
+	{"store-denied", "the store cannot be written to",
+	 "The folder of the checkpoints is read-only, or belongs to somebody else.",
+	 "Name a folder of your own with --store."},
+	{"store-owner", "the store belongs to another user",
+	 "Whoever writes a checkpoint decides what runs when it is restored, so only "
+	 "your own "
+	 "and root's are read.",
+	 "Copy the checkpoint into a store of your own if you trust it ('cp -r')."},
+	{"store-unsafe", "others may write to the store",
+	 "The folder or a file in it is writable for a group or for everybody; somebody "
+	 "else "
+	 "could put a program of theirs into a checkpoint.",
+	 "'chmod -R go-w STORE', after a look at what is in it."},
+	{"no-store", "there is no such store",
+	 "The folder of the checkpoints does not exist; 'molt checkpoint' makes it.",
+	 "Name the right one with --store, or in MOLT_STORE."},
+	{"no-checkpoint", "there is no such checkpoint",
+	 "It has neither this id nor this name, and no checkpoint stands at this path.",
+	 "'molt list' shows what there is."},
+	{"has-children", "another checkpoint builds on this one",
+	 "An incremental checkpoint has only the pages that changed since its parent.",
+	 "Remove the later one first; or merge it into a full core with 'molt show "
+	 "--core'."},
 
 	// The moment.
 	{"not-quiescent", "a thread stayed inside changed code",
