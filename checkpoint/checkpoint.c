@@ -7,7 +7,7 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-#include "checkpoint/task.h"
+#include "checkpoint/precopy.h"
 #include "image/json.h"
 #include "os/proc.h"
 #include "util/cleanup.h"
@@ -87,6 +87,8 @@ static struct err *stop(struct run *r)
 	uint64_t deadline = monotonic_ns() + FREEZE_NS, last = 0;
 	struct err *e = NULL;
 
+	vec_for_each(t, &r->tasks)
+		process_boost((*t)->process);
 	for (size_t i = 0; i < r->tasks.n && !e; i++)
 		e = task_freeze(r->tasks.v[i], deadline);
 	if (!e)
@@ -94,6 +96,8 @@ static struct err *stop(struct run *r)
 	vec_for_each(t, &r->tasks)
 		if ((*t)->frozen)
 			e = err_first(e, task_thaw(*t, &last));
+	for (size_t i = r->tasks.n; i-- > 0;)
+		process_unboost(r->tasks.v[i]->process);
 	if (!e)
 		r->ret->stop_ns = last - r->tasks.v[0]->first_stop;
 	return e;
@@ -186,6 +190,10 @@ static struct err *take(struct run *r, pid_t pid)
 	say(r, "reading the process");
 	TRY(begin(r));
 	TRY(open_task(r, pid));
+	TRY(interrupted(r));
+	say(r, "copying memory");
+	vec_for_each(t, &r->tasks)
+		TRY(precopy(*t));
 	TRY(interrupted(r));
 	say(r, "stopping the process");
 	TRY(stop(r));

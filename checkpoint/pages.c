@@ -44,39 +44,72 @@ static bool belongs(const struct vma *v, uint64_t categories)
 	return !(v->kind == VMA_ANON && categories & UAPI_PAGE_IS_PFNZERO);
 }
 
-static struct err *take(const struct vma *v, const struct os_pages *p,
-			struct page_ranges *present, struct page_ranges *dirty)
+struct walk {
+	const struct pagemap *p;
+	const struct vma *v;
+	enum scan how;
+	struct page_ranges *present, *dirty;
+};
+
+static struct err *take(const struct walk *w, const struct os_pages *p)
 {
-	if (!belongs(v, p->categories))
+	if (!belongs(w->v, p->categories))
 		return NULL;
-	TRY(ranges_append(present, p->start, p->end - p->start));
-	if (p->categories & UAPI_PAGE_IS_WRITTEN)
-		TRY(ranges_append(dirty, p->start, p->end - p->start));
+	TRY(ranges_append(w->present, p->start, p->end - p->start));
+	if (w->how == SCAN_ALL || p->categories & UAPI_PAGE_IS_WRITTEN)
+		TRY(ranges_append(w->dirty, p->start, p->end - p->start));
 	return NULL;
 }
 
-static struct err *scan(const struct pagemap *p, const struct vma *v, bool rearm,
-			struct page_ranges *present, struct page_ranges *dirty)
+static uint64_t flags_of(enum scan how)
 {
+	switch (how) {
+	case SCAN_TRACKED:
+		return UAPI_PM_SCAN_CHECK_WPASYNC;
+	case SCAN_REARM:
+		return UAPI_PM_SCAN_CHECK_WPASYNC | UAPI_PM_SCAN_WP_MATCHING;
+	case SCAN_ALL:
+		break;
+	}
+	return 0;
+}
+
+// A mapping that was moved or made anew has lost its registration.
+static bool lost_registration(const struct walk *w, int r)
+{
+	return r == -EPERM && w->how == SCAN_TRACKED;
+}
+
+static struct err *scan(struct walk *w)
+{
+	const struct mapping *m = w->v->m;
 	struct os_pages vec[BATCH];
 	struct os_pagemap_query query = {
-		.start = v->m->start,
-		.end = v->m->end,
-		.flags = rearm ? UAPI_PM_SCAN_WP_MATCHING | UAPI_PM_SCAN_CHECK_WPASYNC : 0,
-		.all = rearm ? UAPI_PAGE_IS_WRITTEN : 0,
+		.start = m->start,
+		.end = m->end,
+		.flags = flags_of(w->how),
+		.all = w->how == SCAN_REARM ? UAPI_PAGE_IS_WRITTEN : 0,
 		.any = UAPI_PAGE_IS_PRESENT | UAPI_PAGE_IS_SWAPPED,
-		.report = UAPI_PAGE_IS_WRITTEN | UAPI_PAGE_IS_FILE | UAPI_PAGE_IS_PFNZERO};
+		// Whether a page is a file's is seen in its struct page, and for memory of this size these are not in any cache.
+		.report = UAPI_PAGE_IS_WRITTEN |
+			  (w->v->kind == VMA_ANON ? UAPI_PAGE_IS_PFNZERO
+						  : UAPI_PAGE_IS_FILE)};
 
-	while (query.start < v->m->end) {
+	while (query.start < m->end) {
 		uint64_t next = query.start;
-		int n = p->old ? os_pagemap_read(p->fd, &query, vec, BATCH, &next)
-			       : os_pagemap_scan(p->fd, &query, vec, BATCH, &next);
+		int n = w->p->old ? os_pagemap_read(w->p->fd, &query, vec, BATCH, &next)
+				  : os_pagemap_scan(w->p->fd, &query, vec, BATCH, &next);
 
+		if (lost_registration(w, n)) {
+			w->how = SCAN_ALL;
+			query.flags = 0;
+			continue;
+		}
 		if (n < 0)
 			return err_sys(n, "cannot read the page table at 0x%" PRIx64,
 				       query.start);
 		for (int i = 0; i < n; i++)
-			TRY(take(v, &vec[i], present, dirty));
+			TRY(take(w, &vec[i]));
 		if (next <= query.start)
 			return err_new(ERR_INTERNAL,
 				       "the page table is not told beyond 0x%" PRIx64,
@@ -86,7 +119,7 @@ static struct err *scan(const struct pagemap *p, const struct vma *v, bool rearm
 	return NULL;
 }
 
-struct err *pagemap_scan(const struct pagemap *p, const struct vma *v, bool rearm,
+struct err *pagemap_scan(const struct pagemap *p, const struct vma *v, enum scan how,
 			 struct page_ranges *present, struct page_ranges *dirty)
 {
 	uint64_t len = v->m->end - v->m->start;
@@ -101,5 +134,5 @@ struct err *pagemap_scan(const struct pagemap *p, const struct vma *v, bool rear
 	case CONTENT_WRITTEN:
 		break;
 	}
-	return scan(p, v, rearm, present, dirty);
+	return scan(&(struct walk){p, v, how, present, dirty});
 }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "checkpoint/vmas.h"
-#include "process/tracker.h"
 
 struct pagemap { // of one process
 	int fd;
@@ -13,9 +12,23 @@ struct pagemap { // of one process
 struct err *pagemap_open(pid_t pid, struct pagemap *ret) must_check;
 void pagemap_close(struct pagemap *p);
 
-// Appends the pages of the mapping that belong into the core to *present, those of them that have been written since they
-// were armed last to *dirty. With `rearm` these are armed again, and *present gets no others; the mapping must be one that the tracker covers then.
-struct err *pagemap_scan(const struct pagemap *p, const struct vma *v, bool rearm,
+struct page_range {
+	taddr_t addr;
+	uint64_t len;
+};
+
+struct page_ranges {
+	VEC(struct page_range) v;
+};
+
+enum scan {
+	SCAN_ALL,     // nobody tracks: every page counts as written
+	SCAN_TRACKED, // written is what was since the page was armed; the tracker has registered the mapping, or had
+	SCAN_REARM, // the same; these are armed again, and the others not told of. The mapping must be registered.
+};
+
+// Appends the pages of the mapping that belong into the core to *present, those of them that have been written to *dirty.
+struct err *pagemap_scan(const struct pagemap *p, const struct vma *v, enum scan how,
 			 struct page_ranges *present, struct page_ranges *dirty)
 	must_check;
 

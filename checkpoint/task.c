@@ -84,7 +84,8 @@ static struct err *save_mapping(struct task *t, const struct vma *v)
 	_cleanup_(ranges_deinit) struct page_ranges present = {0}, dirty = {0},
 						    lost = {0}, now = {0};
 
-	TRY(pagemap_scan(&t->pagemap, v, false, &present, &dirty));
+	TRY(pagemap_scan(&t->pagemap, v, t->tracker ? SCAN_TRACKED : SCAN_ALL, &present,
+			 &dirty));
 	// What is clean has been saved before; nothing rests on that being so.
 	TRY(ranges_minus(&present, &t->memory.saved, &lost));
 	TRY(ranges_union(&lost, &dirty, &now));
@@ -94,11 +95,25 @@ static struct err *save_mapping(struct task *t, const struct vma *v)
 	return NULL;
 }
 
+// smaps walks all page tables, which takes milliseconds: only when something is different.
+static struct err *look_again(struct task *t)
+{
+	struct vmas now;
+	bool same = false;
+
+	if (t->vmas.v.n)
+		TRY(vmas_read_again(t->process->pid, &t->vmas, &now, &same));
+	vmas_deinit(&t->vmas);
+	if (!same)
+		return vmas_read(t->process->pid, t->opt->all_memory, &t->vmas);
+	t->vmas = now;
+	return NULL;
+}
+
 struct err *task_save_memory(struct task *t, struct saving *all)
 {
 	(void)all;
-	vmas_deinit(&t->vmas);
-	TRY(vmas_read(t->process->pid, t->opt->all_memory, &t->vmas));
+	TRY(look_again(t));
 	vec_for_each(v, &t->vmas.v)
 		TRY(save_mapping(t, v));
 	return NULL;

@@ -6,6 +6,7 @@
 #include "checkpoint/memory.h"
 #include "checkpoint/modules.h"
 #include "process/ask.h"
+#include "process/tracker.h"
 
 struct task {
 	const struct checkpoint_options *opt;

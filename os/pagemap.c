@@ -31,7 +31,8 @@ int os_pagemap_scan(int fd, const struct os_pagemap_query *query, struct os_page
 	while (r < 0 && errno == EINTR);
 	if (r < 0)
 		return -errno;
-	*next = arg.walk_end;
+	// walk_end is where the kernel's own buffer was full the last time, not where the walk ended (seen with 6.18).
+	*next = (size_t)r < n ? query->end : vec[r - 1].end;
 	return r;
 }
 

@@ -49,6 +49,9 @@ struct err *helper_memfd(struct helper *h, const char *name, int *rfd, int *fd) 
 // file. ERR_UNSUPPORTED family-kernel before Linux 6.9; refused seccomp.
 struct err *helper_give_fd(struct helper *h, int fd, int *rfd) must_check;
 
+// The tool's own descriptor of one that the helper has. ERR_UNSUPPORTED as above.
+struct err *helper_take_fd(const struct helper *h, int rfd, int *ret) must_check;
+
 // Closes one of the helper's own descriptors.
 struct err *helper_close(struct helper *h, int rfd) must_check;
 

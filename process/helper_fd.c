@@ -27,16 +27,15 @@ static taddr_t exchange_at(const struct helper *h)
 	return h->area + HELPER_SCRATCH;
 }
 
-// The tool's own descriptor of one that the helper has.
-static struct err *fetch_fd(const struct helper *h, int rfd, int *ret)
+struct err *helper_take_fd(const struct helper *h, int rfd, int *ret)
 {
 	_cleanup_close_ int pidfd =
 		(int)syscall(SYS_pidfd_open, h->tid, UAPI_PIDFD_THREAD);
 
 	if (pidfd < 0 && errno == EINVAL)
 		return err_with(err_new(ERR_UNSUPPORTED,
-					"Linux 6.9 is needed to update several processes "
-					"as one"),
+					"Linux 6.9 is needed to pass descriptors to a "
+					"process"),
 				"family-kernel", NULL);
 	if (pidfd < 0)
 		return err_sys(errno, "cannot open thread %d", h->tid);
@@ -100,7 +99,7 @@ static struct err *pass(struct helper *h, const int32_t pair[2], int fd, int *rf
 {
 	_cleanup_close_ int here = -1;
 
-	TRY(fetch_fd(h, pair[0], &here));
+	TRY(helper_take_fd(h, pair[0], &here));
 	TRY(send_fd(here, fd));
 	return receive_fd(h, pair[1], rfd);
 }
@@ -119,7 +118,7 @@ static struct err *check_seccomp(const struct helper *h)
 			return err_refuse("seccomp", calls[i].name,
 					  "the seccomp filter of process %d does not "
 					  "allow %s, which "
-					  "molt needs to update several processes as one",
+					  "molt needs to pass descriptors to it",
 					  h->process->pid, calls[i].name);
 	return NULL;
 }
