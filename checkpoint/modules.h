@@ -7,8 +7,8 @@
 
 struct module_key {
 	uint64_t dev, ino;
-	char key[96];	   // "" when the file is not kept
-	char build_id[65]; // "" when it has none
+	char key[MODULE_KEY_SIZE]; // "" when the file is not kept
+	char build_id[65];	   // "" when it has none
 };
 
 struct modules { // of all processes of a checkpoint

@@ -62,9 +62,8 @@ static struct err *copy_round(struct task *t, uint64_t *bytes)
 struct err *precopy(struct task *t)
 {
 	uint64_t before, bytes;
-	struct err *e = t->pagemap.old
-				? NULL
-				: tracker_create(t->process, t->helper, &t->tracker);
+	struct err *e =
+		t->pagemap.old ? NULL : tracker_create(t->process, t->helper, &t->tracker);
 
 	if (e && (e->kind == ERR_LOST || err_is_shortage(e)))
 		return e;

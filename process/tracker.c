@@ -37,9 +37,9 @@ static struct err *make(struct helper *h, int *fd)
 {
 	int64_t r;
 
-	TRY(helper_syscall(
-		h, SYS_userfaultfd,
-		(uint64_t[6]){O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY}, &r));
+	TRY(helper_syscall(h, SYS_userfaultfd,
+			   (uint64_t[6]){O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY},
+			   &r));
 	if (r < 0)
 		return unsupported((int)r);
 	struct err *e = helper_take_fd(h, (int)r, fd);
