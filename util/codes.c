@@ -470,6 +470,12 @@ static const struct code_text table[] = {
 	 "different: a register that gcc's -fipa-ra knew to be untouched by what it "
 	 "calls, or C++ exceptions or cleanups that pass through it.",
 	 "Leave the function out of --keep-old, or build with -fno-ipa-ra."},
+	{"no-write-tracking", "writes of the process cannot be tracked",
+	 "userfaultfd with asynchronous write protection (Linux 6.7) is missing, "
+	 "forbidden by "
+	 "a "
+	 "filter, or used up. A checkpoint is taken all the same, with a longer stop.",
+	 "'molt doctor' says what this host offers."},
 	{"device-mapping", "the process has memory of a device",
 	 "A mapping of a device (a graphics card, /dev/mem, a driver's buffer) is no "
 	 "memory "
