@@ -9,6 +9,7 @@ extern const struct verb verb_diff;
 extern const struct verb verb_doctor;
 extern const struct verb verb_explain;
 extern const struct verb verb_plan;
+extern const struct verb verb_restore;
 extern const struct verb verb_revert;
 extern const struct verb verb_status;
 extern const struct verb verb_symbols;

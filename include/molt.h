@@ -69,6 +69,10 @@ struct molt_report {
 	char **notes;
 	size_t n_notes;
 
+	// Of molt_restore: from the call until the process ran, and until all of its memory was there (-1: not
+	// waited for).
+	double running_ms, resident_ms;
+
 	// With molt_update_options.tree: a report for each process, the named one first; what stands above is
 	// then of the whole (threads: all; the figures: of the named one).
 	struct molt_report **processes;
@@ -137,6 +141,28 @@ enum { MOLT_PREVIOUS = -1 };
 // MOLT_REFUSED: also codes never-updated, no-generation, not-the-program.
 MOLT_API struct molt_report *molt_revert(pid_t pid, int to,
 					 const struct molt_update_options *opt);
+
+// What becomes of a file that changed since the checkpoint: refused; taken when it only grew; taken.
+enum molt_files { MOLT_FILES_EXACT, MOLT_FILES_APPEND_OK, MOLT_FILES_ANY };
+
+struct molt_restore_options {
+	const char *store; // NULL: the default
+	const char *into;  // the new build of the program that it goes on in, or NULL
+	const struct molt_update_options *update; // for `into`; may be NULL
+	pid_t replace;	   // a living process whose place it takes, with its connections; 0: none
+	bool pid_any;	   // under other ids than the saved ones
+	bool eager;	   // all memory is there before it runs
+	bool wait_resident; // return only when all memory is there
+	enum molt_files files;
+	bool tcp_close; // the program sees its connections closed
+	void (*progress)(void *arg, const char *text);
+	void *arg;
+};
+
+// Brings back what `checkpoint` (an id, a name, a path; NULL: the newest of the store) holds: it runs when this
+// returns, as a child of the caller. The report has its pid and generation. `opt` may be NULL.
+MOLT_API struct molt_report *molt_restore(const char *checkpoint,
+					  const struct molt_restore_options *opt);
 
 // The generation of a process and the build-id of the program it runs now (new_build_id)
 // and of the one it started with (old_build_id).

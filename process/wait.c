@@ -90,6 +90,16 @@ void wait_reap(pid_t tid)
 		;
 }
 
+void wait_end(pid_t tid)
+{
+	siginfo_t si;
+	int r;
+
+	do
+		r = os_waitid(tid, WEXITED, &si);
+	while (r == -EINTR);
+}
+
 uint64_t monotonic_ns(void)
 {
 	struct timespec ts;

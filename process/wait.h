@@ -31,3 +31,6 @@ struct stop wait_stop(pid_t tid, uint64_t deadline);
 
 // Takes a zombie thread away.
 void wait_reap(pid_t tid);
+
+// Waits until it has ended and takes it away; for one that was killed. Nothing when it is not ours.
+void wait_end(pid_t tid);

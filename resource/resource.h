@@ -71,6 +71,8 @@ struct restoring {
 	const struct handover *handover; // NULL: none
 	int *files; // for each of objects["files"], the tool's descriptor, -1: not made yet
 	size_t n_files;
+	int *memory; // for each of objects["memory"], the tool's descriptor (of a memfd, /dev/shm file ...), -1: has none; by restore/
+	size_t n_memory;
 	VEC(int) kept;	   // descriptors that are closed with the rest
 	VEC(char *) notes; // the caller's
 };

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// molt_restore: a checkpoint runs again, also in the updated program.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/report.h"
+#include "process/process.h"
+#include "restore/restore.h"
+#include "util/cleanup.h"
+
+static const struct molt_restore_options defaults;
+
+static enum files_policy policy_of(enum molt_files files)
+{
+	switch (files) {
+	case MOLT_FILES_APPEND_OK:
+		return FILES_APPEND_OK;
+	case MOLT_FILES_ANY:
+		return FILES_ANY;
+	case MOLT_FILES_EXACT:
+		break;
+	}
+	return FILES_EXACT;
+}
+
+static struct rebuild_options options_of(const struct molt_restore_options *opt)
+{
+	return (struct rebuild_options){
+		.restore = {.files = policy_of(opt->files), .tcp_close = opt->tcp_close},
+		.pid_any = opt->pid_any,
+		.replace = opt->replace,
+		.lazy = !opt->eager && !opt->into,
+		.progress = opt->progress,
+		.arg = opt->arg,
+	};
+}
+
+static double ms_since(uint64_t start)
+{
+	return (double)(monotonic_ns() - start) / 1e6;
+}
+
+static void copy_manifest(struct molt_report *r, const json_t *manifest)
+{
+	const char *comm = json_string_value(json_object_get(manifest, "comm"));
+	const char *id = json_string_value(json_object_get(manifest, "build_id"));
+	json_int_t generation =
+		json_integer_value(json_object_get(manifest, "generation"));
+
+	snprintf(r->comm, sizeof(r->comm), "%s", comm ? comm : "");
+	snprintf(r->old_build_id, sizeof(r->old_build_id), "%s", id ? id : "");
+	snprintf(r->new_build_id, sizeof(r->new_build_id), "%s", id ? id : "");
+	if (generation > 0 && generation <= UINT32_MAX)
+		r->generation = (unsigned)generation;
+}
+
+static struct err *finish(struct rebuilt *b, const struct molt_restore_options *opt,
+			  uint64_t start, struct molt_report *r)
+{
+	r->pid = rebuilt_pid(b);
+	TRY(rebuilt_resume(b));
+	r->running_ms = ms_since(start);
+	if (opt->wait_resident) {
+		TRY(rebuilt_wait_resident(b));
+		r->resident_ms = ms_since(start);
+	}
+	return NULL;
+}
+
+static struct err *run(const char *which, const struct molt_restore_options *opt,
+		       uint64_t start, struct molt_report *r)
+{
+	_cleanup_(checkpoint_deinit) struct checkpoint c = {0};
+	const struct rebuild_options ro = options_of(opt);
+	struct rebuilt *b = NULL;
+
+	TRY(checkpoint_open(opt->store, which, false, &c));
+	copy_manifest(r, c.manifest);
+	TRY(checkpoint_verify(&c, true));
+	TRY(rebuild(&c, &ro, &b));
+	struct err *e = finish(b, opt, start, r);
+	rebuilt_free(b);
+	return e;
+}
+
+struct molt_report *molt_restore(const char *checkpoint,
+				 const struct molt_restore_options *opt)
+{
+	struct molt_report *r = report_new(0);
+	uint64_t start = monotonic_ns();
+
+	if (!r)
+		return NULL;
+	r->resident_ms = -1;
+	report_fail(r, run(checkpoint, opt ? opt : &defaults, start, r));
+	r->total_ms = ms_since(start);
+	return r;
+}

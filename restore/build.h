@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One process while it is rebuilt, and how its parts come into being. Files of restore/ share this; restore.h is for others.
+#pragma once
+
+#include "image/json.h"
+#include "util/cleanup.h"
+#include "restore/site.h"
+#include "restore/restore.h"
+
+struct space;
+
+struct source {
+	uint64_t dev, ino; // as they were saved
+	bool write;
+	int fd;	    // of the tool
+	int number; // in the process; -1: not passed
+};
+
+struct sources { // files behind mappings
+	VEC(struct source) v;
+	size_t exe; // index of the executable, SIZE_MAX: none is known
+};
+
+struct build_thread {
+	pid_t saved, tid; // as in the checkpoint; now
+	struct slot *slot;
+	bool traced;
+	const json_t *state; // its element of state["threads"]
+};
+
+struct build {
+	struct remote remote; // first: remote.calls finds the build by it
+	struct site *site;
+	const struct core *core;
+	const json_t *state;
+	pid_t saved; // its pid as it was saved
+	int number;  // of the channel's end in the process
+	int channel; // that end in the tool, until the process has it
+	VEC(struct build_thread) threads; // the first thread first
+	struct space *space;
+	struct sources sources;
+	struct restorer restorer;
+	int mem; // /proc/PID/mem
+};
+
+enum { MAPS_MAX = 1 << 20 };
+
+struct build_thread *build_thread(struct build *b, pid_t tid);
+
+// birth.c: the process itself, without mappings of its own: the restore area and what it has of its maker.
+// `pid` 0: any. The tool's child; it runs the interpreter and is traced (ended with the tool).
+struct err *birth_root(struct build *b, pid_t pid) must_check;
+// Asks for `pid` before anything is made: refused pid-taken with who has it.
+struct err *birth_check(pid_t pid) must_check;
+// threads.c
+struct err *threads_plan(struct build *b) must_check; // b->threads from the state
+struct err *threads_make(struct build *b, bool any) must_check; // all but the first
+// Stops every thread at PTRACE_EVENT_STOP with the registers it was saved with; the area is gone then.
+struct err *threads_settle(struct build *b) must_check;
+struct err *threads_release(struct build *b) must_check;
+// The system call instruction of the saved process's vdso.
+struct err *space_syscall_at(const struct build *b, taddr_t *ret) must_check;
+// Called for a new thread or process: traces it.
+struct err *thread_adopt(struct build *b, struct build_thread *t) must_check;

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Rebuilding the processes of a checkpoint: the order of operations; see restore.h.
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/param.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "os/proc.h"
+#include "os/ptrace.h"
+#include "process/wait.h"
+#include "util/cleanup.h"
+#include "restore/contents.h"
+#include "restore/mappings.h"
+#include "restore/rebuilt.h"
+
+static struct err *calls(struct remote *r, pid_t tid, struct syscall_req *reqs, size_t n,
+			 bool all, size_t *done)
+{
+	struct build *b = (struct build *)(void *)r;
+	struct build_thread *t = build_thread(b, tid);
+
+	*done = 0;
+	if (!t || !t->slot)
+		return err_new(ERR_INTERNAL, "process %d has no thread %d", r->pid, tid);
+	return slot_run(t->slot, tid, reqs, n, all, done);
+}
+
+static pid_t tid_of(const struct restorer *r, pid_t saved)
+{
+	const struct build *b = r->arg;
+
+	vec_for_each(t, &b->threads)
+		if (t->saved == saved)
+			return t->tid;
+	return 0;
+}
+
+static void build_free(struct build *b)
+{
+	if (!b)
+		return;
+	if (b->channel >= 0)
+		close(b->channel);
+	if (b->remote.channel >= 0)
+		close(b->remote.channel);
+	if (b->mem >= 0)
+		close(b->mem);
+	sources_deinit(&b->sources);
+	space_free(b->space);
+	vec_free(&b->threads);
+	free(b);
+}
+
+static struct err *add_build(struct rebuilt *r, const struct core *core)
+{
+	struct build *b = calloc(1, sizeof(*b));
+	struct err *e = b ? vec_push(&r->builds, b) : err_nomem();
+
+	if (e) {
+		free(b);
+		return e;
+	}
+	b->core = core;
+	b->state = core_state(core);
+	b->channel = b->mem = b->remote.channel = -1;
+	b->remote.calls = calls;
+	b->restorer = (struct restorer){.all = &r->all,
+					.core = core,
+					.state = b->state,
+					.remote = &b->remote,
+					.tid_of = tid_of,
+					.arg = b};
+	TRY(json_get_pid(b->state, "pid", &b->saved));
+	TRY(threads_plan(b));
+	TRY(space_parse(b));
+	vec_for_each(m, &b->space->maps)
+		if (m->kind == SPACE_MEMORY && m->memory >= r->all.n_memory)
+			return err_new(ERR_CORRUPT, "no memory object %zu", m->memory);
+	TRY(space_check_vdso(b));
+	return sources_open(b, r->checkpoint->store, &r->all, &b->sources);
+}
+
+// The channel gets a number above all that the process had.
+static struct err *plan_channel(struct build *b)
+{
+	enum { FD_MAX = 1 << 30 };
+	const json_t *list;
+	int ends[2], highest = STDERR_FILENO;
+
+	TRY(json_opt_array(b->state, "descriptors", FD_MAX, &list));
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *o;
+		int fd;
+
+		TRY(json_item_object(list, i, &o));
+		TRY(json_at(json_get_i32(o, "fd", 0, FD_MAX, &fd), "descriptors", i));
+		highest = MAX(highest, fd);
+	}
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return err_sys(errno, "cannot make a channel");
+	b->remote.channel = ends[0];
+	b->channel = ends[1];
+	b->number = b->remote.remote_channel = highest + 1;
+	return NULL;
+}
+
+static struct err *plan_area(struct rebuilt *r)
+{
+	struct taken taken = {};
+	size_t threads = 0;
+	struct err *e = NULL;
+
+	vec_for_each(p, &r->builds) {
+		threads += (*p)->threads.n;
+		vec_for_each(m, &(*p)->space->maps)
+			if (!e)
+				e = vec_push(&taken.v,
+					     (struct taken_range){m->start, m->end});
+	}
+	if (!e)
+		e = site_create(&taken, threads, r->builds.n, &r->site);
+	vec_free(&taken.v);
+	return e;
+}
+
+static struct err *plan_place(struct rebuilt *r, struct build *b)
+{
+	b->site = r->site;
+	b->remote.map = site_data(r->site);
+	b->threads.v[0].slot = site_slot(r->site);
+	if (!b->remote.map || !b->threads.v[0].slot)
+		return err_new(ERR_INTERNAL, "the restore area is too small");
+	b->remote.addr = site_at(r->site, b->remote.map);
+	b->remote.size = SITE_DATA;
+	return plan_channel(b);
+}
+
+// Everything that can be refused.
+static struct err *plan(struct rebuilt *r)
+{
+	const struct checkpoint *c = r->checkpoint;
+
+	if (!c->cores.n)
+		return err_new(ERR_CORRUPT, "the checkpoint has no processes");
+	r->all.objects = core_objects(c->cores.v[0]);
+	TRY(memories_make(&r->memories));
+	vec_for_each(core, &c->cores)
+		TRY(err_wrap(add_build(r, *core), "core of process %zu",
+			     (size_t)(core - c->cores.v)));
+	TRY(restore_objects(&r->all));
+	vec_for_each(p, &r->builds) {
+		vec_for_each(t, &(*p)->threads)
+			if (!r->opt.pid_any)
+				TRY(birth_check(t->saved));
+		TRY(memories_fill(&r->memories, *p));
+	}
+	TRY(plan_area(r));
+	vec_for_each(p, &r->builds)
+		TRY(plan_place(r, *p));
+	return NULL;
+}
+
+static struct err *open_memory(struct build *b)
+{
+	b->mem = os_proc_open(b->remote.pid, 0, "mem", O_RDWR);
+	return b->mem < 0 ? err_sys(b->mem, "cannot open the memory of process %d",
+				    b->remote.pid)
+			  : NULL;
+}
+
+static struct err *make_space(struct rebuilt *r, struct build *b)
+{
+	_cleanup_free_ int *numbers =
+		malloc((r->all.n_memory + 1) * sizeof(*numbers));
+	struct mapping_files files = {.sources = &b->sources,
+				      .memories = &r->memories,
+				      .numbers = numbers};
+
+	if (!numbers)
+		return err_nomem();
+	TRY(space_place_vdso(b));
+	TRY(sources_give(b, &b->sources));
+	TRY(memories_give(&r->memories, b, numbers));
+	TRY(mappings_make(b, &files));
+	TRY(mappings_describe(b, &files));
+	TRY(sources_take_back(b, &b->sources));
+	TRY(open_memory(b));
+	TRY(contents_write(b, true));
+	return mappings_advise(b);
+}
+
+static struct err *make_state(struct build *b)
+{
+	struct restorer *r = &b->restorer;
+
+	TRY(restore_process(r));
+	TRY(restore_signals(r));
+	TRY(restore_threads(r));
+	return restore_credentials(r);
+}
+
+static struct err *close_channel(struct build *b)
+{
+	int64_t ret;
+
+	return remote_call(&b->remote, SYS_close,
+			   (uint64_t[6]){(uint64_t)b->remote.remote_channel}, &ret);
+}
+
+static struct err *make(struct rebuilt *r)
+{
+	struct build *root = r->builds.v[0];
+
+	TRY(birth_root(root, r->opt.pid_any ? 0 : root->saved));
+	TRY(space_clear(root));
+	vec_for_each(p, &r->builds) {
+		TRY(make_space(r, *p));
+		TRY(threads_make(*p, r->opt.pid_any));
+	}
+	vec_for_each(p, &r->builds)
+		TRY(restore_descriptors(&(*p)->restorer));
+	vec_for_each(p, &r->builds)
+		TRY(make_state(*p));
+	TRY(restoring_start(&r->all));
+	vec_for_each(p, &r->builds) {
+		TRY(close_channel(*p));
+		TRY(restore_timers(&(*p)->restorer));
+		TRY(threads_settle(*p));
+	}
+	return NULL;
+}
+
+struct err *rebuild(const struct checkpoint *c, const struct rebuild_options *opt,
+		    struct rebuilt **ret)
+{
+	struct rebuilt *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return err_nomem();
+	r->checkpoint = c;
+	r->opt = *opt;
+	r->all.opt = &r->opt.restore;
+	r->memories.all = &r->all;
+	struct err *e = plan(r);
+	if (!e)
+		e = make(r);
+	if (e) {
+		rebuilt_abort(r);
+		rebuilt_free(r);
+		return e;
+	}
+	*ret = r;
+	return NULL;
+}
+
+pid_t rebuilt_pid(const struct rebuilt *r)
+{
+	return r->builds.v[0]->remote.pid;
+}
+
+struct err *rebuilt_resume(struct rebuilt *r)
+{
+	struct err *e = NULL;
+
+	vec_for_each(p, &r->builds)
+		e = err_first(e, threads_release(*p));
+	return e;
+}
+
+struct err *rebuilt_wait_resident(struct rebuilt *r)
+{
+	(void)r; // all memory is there before it runs
+	return NULL;
+}
+
+// The first process is the tool's child and is collected here; the others go with their parents.
+void rebuilt_abort(struct rebuilt *r)
+{
+	for (size_t i = r->builds.n; i-- > 0;) {
+		pid_t pid = r->builds.v[i]->remote.pid;
+
+		if (pid)
+			kill(pid, SIGKILL);
+	}
+	vec_for_each(p, &r->builds)
+		vec_for_each(t, &(*p)->threads)
+			if (t->tid && t->tid != (*p)->remote.pid)
+				wait_end(t->tid);
+	vec_for_each(p, &r->builds)
+		if ((*p)->remote.pid)
+			wait_end((*p)->remote.pid);
+}
+
+void rebuilt_free(struct rebuilt *r)
+{
+	if (!r)
+		return;
+	vec_for_each(p, &r->builds)
+		build_free(*p);
+	vec_free(&r->builds);
+	site_free(r->site);
+	restoring_deinit(&r->all);
+	for (size_t i = 0; i < r->all.n_memory; i++)
+		if (r->all.memory[i] >= 0)
+			close(r->all.memory[i]);
+	free(r->all.memory);
+	vec_for_each(n, &r->all.notes)
+		free(*n);
+	vec_free(&r->all.notes);
+	free(r);
+}

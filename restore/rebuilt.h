@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// All processes that one restore makes; shared by files of restore/.
+#pragma once
+
+#include "restore/build.h"
+#include "restore/memories.h"
+
+struct rebuilt {
+	const struct checkpoint *checkpoint;
+	struct rebuild_options opt;
+	struct restoring all;
+	struct memories memories;
+	struct site *site;
+	VEC(struct build *) builds; // the root of the tree first, parents before their children
+};

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The threads of a process that is rebuilt: made with their saved ids, at last stopped with their saved registers.
+#include <errno.h>
+#include <linux/ptrace.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "os/ptrace.h"
+#include "process/process.h"
+#include "process/wait.h"
+#include "resource/threads.h"
+#include "restore/build.h"
+
+static const uint64_t STOP_NS = 5000000000; // for one thread to stop
+
+struct build_thread *build_thread(struct build *b, pid_t tid)
+{
+	vec_for_each(t, &b->threads)
+		if (t->tid == tid)
+			return t;
+	return NULL;
+}
+
+struct err *threads_plan(struct build *b)
+{
+	size_t n;
+
+	TRY(threads_count(b->state, &n));
+	for (size_t i = 0; i < n; i++) {
+		struct build_thread t = {};
+
+		TRY(thread_at(b->state, i, &t.state, &t.saved));
+		TRY(vec_push(&b->threads, t));
+	}
+	if (b->threads.v[0].saved != b->saved)
+		return err_new(ERR_CORRUPT, "the first thread of process %d is %d",
+			       b->saved, b->threads.v[0].saved);
+	return NULL;
+}
+
+struct err *thread_adopt(struct build *b, struct build_thread *t)
+{
+	int r = os_ptrace_seize(t->tid, PTRACE_O_EXITKILL);
+
+	if (r < 0)
+		return err_sys(r, "cannot trace thread %d of process %d", t->tid,
+			       b->remote.pid);
+	t->traced = true;
+	return NULL;
+}
+
+static struct err *make_one(struct build *b, struct build_thread *t, bool any)
+{
+	struct remote *r = &b->remote;
+	size_t mark = r->used;
+	struct clone_args *args = remote_take(r, sizeof(*args));
+	int32_t *tid = remote_take(r, sizeof(*tid));
+	int64_t ret;
+
+	t->slot = site_slot(b->site);
+	if (!args || !tid || !t->slot)
+		return err_new(ERR_INTERNAL, "no room for thread %d", t->saved);
+	slot_expect(t->slot);
+	*tid = t->saved;
+	args->flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+		      CLONE_SYSVSEM;
+	// The stack pointer becomes the sum.
+	args->stack = site_at(b->site, t->slot) - SLOT_CALLS;
+	args->stack_size = SLOT_CALLS;
+	args->set_tid = any ? 0 : remote_at(r, tid);
+	args->set_tid_size = any ? 0 : 1;
+	TRY(remote_call(r, SYS_clone3, (uint64_t[6]){remote_at(r, args), sizeof(*args)},
+			&ret));
+	remote_release(r, mark);
+	if (ret == -EEXIST)
+		return birth_check(t->saved)
+			       ?: err_sys(EEXIST, "cannot make thread %d", t->saved);
+	if (ret < 0)
+		return err_sys((int)ret, "cannot make thread %d of process %d", t->saved,
+			       r->pid);
+	t->tid = (pid_t)ret;
+	TRY(thread_adopt(b, t));
+	return slot_wait(t->slot, t->tid);
+}
+
+struct err *threads_make(struct build *b, bool any)
+{
+	for (size_t i = 1; i < b->threads.n; i++)
+		TRY(make_one(b, &b->threads.v[i], any));
+	return NULL;
+}
+
+static struct err *thread_error(const struct build *b, const struct build_thread *t,
+				int r, const char *what)
+{
+	return err_sys(r, "cannot set %s of thread %d of process %d", what, t->tid,
+		       b->remote.pid);
+}
+
+// To PTRACE_EVENT_STOP, from wherever it is.
+static struct err *stop_one(const struct build *b, const struct build_thread *t)
+{
+	uint64_t deadline = monotonic_ns() + STOP_NS;
+
+	os_ptrace_interrupt(t->tid);
+	for (;;) {
+		struct stop s = wait_stop(t->tid, deadline);
+
+		switch (s.kind) {
+		case STOP_EVENT:
+		case STOP_GROUP:
+			return NULL;
+		case STOP_NONE:
+			return err_new(ERR_INTERNAL,
+				       "thread %d of process %d does not stop", t->tid,
+				       b->remote.pid);
+		case STOP_EXITED:
+		case STOP_LOST:
+			return err_new(ERR_LOST, "thread %d of process %d ended", t->tid,
+				       b->remote.pid);
+		case STOP_SIGNAL:
+		case STOP_CLONE:
+		case STOP_EXEC:
+		case STOP_SYSCALL:
+		case STOP_OTHER:
+			os_ptrace_cont(t->tid, 0);
+			break;
+		}
+	}
+}
+
+// The area goes by a system call of the vdso's code, which is all that is left to run.
+static struct err *drop_area(struct build *b)
+{
+	const struct build_thread *t = &b->threads.v[0];
+	taddr_t code;
+	struct user_regs_struct regs;
+	uint64_t deadline = monotonic_ns() + STOP_NS;
+
+	TRY(space_syscall_at(b, &code));
+	int r = os_ptrace_getregs(t->tid, &regs);
+	regs.rip = code;
+	regs.rax = SYS_munmap;
+	regs.rdi = b->site->addr;
+	regs.rsi = b->site->size;
+	regs.orig_rax = ~0UL;
+	if (!r)
+		r = os_ptrace_setregs(t->tid, &regs);
+	// One stop at the entry, one at the exit of the call.
+	for (int i = 0; i < 2 && !r; i++) {
+		r = os_ptrace_syscall(t->tid);
+		struct stop s = wait_stop(t->tid, deadline);
+		while (!r && (s.kind == STOP_EVENT || s.kind == STOP_GROUP)) {
+			r = os_ptrace_syscall(t->tid);
+			s = wait_stop(t->tid, deadline);
+		}
+		if (!r && s.kind != STOP_SYSCALL)
+			return err_new(ERR_INTERNAL,
+				       "process %d did not leave the restore area",
+				       b->remote.pid);
+	}
+	if (!r)
+		r = os_ptrace_getregs(t->tid, &regs);
+	if (!r && regs.rax)
+		r = (int)regs.rax;
+	if (r < 0)
+		return err_sys(r, "cannot unmap the restore area in process %d",
+			       b->remote.pid);
+	os_ptrace_interrupt(t->tid);
+	os_ptrace_cont(t->tid, 0);
+	return stop_one(b, t);
+}
+
+static struct err *set_registers(const struct build *b, const struct build_thread *t)
+{
+	struct user_regs_struct regs;
+	uint64_t mask;
+
+	TRY(thread_registers(t->state, &regs));
+	TRY(thread_sigmask(t->state, &mask));
+	TRY(thread_set_xstate(t->state, t->tid));
+	int r = os_ptrace_setregs(t->tid, &regs);
+	if (r < 0)
+		return thread_error(b, t, r, "the registers");
+	r = os_ptrace_setsigmask(t->tid, mask);
+	return r < 0 ? thread_error(b, t, r, "the signal mask") : NULL;
+}
+
+struct err *threads_settle(struct build *b)
+{
+	vec_for_each(t, &b->threads)
+		os_ptrace_interrupt(t->tid);
+	vec_for_each(t, &b->threads)
+		TRY(stop_one(b, t));
+	os_ptrace_setoptions(b->threads.v[0].tid,
+			     PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD);
+	TRY(drop_area(b));
+	vec_for_each(t, &b->threads)
+		TRY(json_at(set_registers(b, t), "threads", t - b->threads.v));
+	return NULL;
+}
+
+struct err *threads_release(struct build *b)
+{
+	struct err *e = NULL;
+
+	vec_for_each(t, &b->threads) {
+		int r = os_ptrace_detach(t->tid);
+
+		t->traced = false;
+		if (r < 0)
+			e = err_first(e, err_sys(r, "cannot let thread %d go", t->tid));
+	}
+	return e;
+}
