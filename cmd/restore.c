@@ -60,8 +60,7 @@ static struct err *parse_files(const char *text, enum molt_files *ret)
 			*ret = (enum molt_files)i;
 			return NULL;
 		}
-	return err_new(ERR_USAGE, "--files takes exact, append-ok or any, not '%s'",
-		       text);
+	return err_new(ERR_USAGE, "--files takes exact, append-ok or any, not '%s'", text);
 }
 
 static struct err *parse_option(struct arguments *a, int o)
@@ -131,9 +130,8 @@ static int print_json(const struct verb *verb, const struct molt_report *r)
 	json_object_set_new(o, "generation", json_integer(r->generation));
 	json_object_set_new(o, "running_ms",
 			    r->running_ms > 0 ? json_real(r->running_ms) : json_null());
-	json_object_set_new(o, "resident_ms", r->resident_ms >= 0
-						      ? json_real(r->resident_ms)
-						      : json_null());
+	json_object_set_new(o, "resident_ms",
+			    r->resident_ms >= 0 ? json_real(r->resident_ms) : json_null());
 	json_object_set_new(o, "total_ms", json_real(r->total_ms));
 	for (size_t i = 0; i < r->n_notes; i++)
 		json_array_append_new(notes, cmd_json_string(r->notes[i]));

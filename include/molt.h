@@ -149,9 +149,9 @@ struct molt_restore_options {
 	const char *store; // NULL: the default
 	const char *into;  // the new build of the program that it goes on in, or NULL
 	const struct molt_update_options *update; // for `into`; may be NULL
-	pid_t replace;	   // a living process whose place it takes, with its connections; 0: none
-	bool pid_any;	   // under other ids than the saved ones
-	bool eager;	   // all memory is there before it runs
+	pid_t replace; // a living process whose place it takes, with its connections; 0: none
+	bool pid_any;	    // under other ids than the saved ones
+	bool eager;	    // all memory is there before it runs
 	bool wait_resident; // return only when all memory is there
 	enum molt_files files;
 	bool tcp_close; // the program sees its connections closed

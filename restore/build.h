@@ -3,9 +3,9 @@
 #pragma once
 
 #include "image/json.h"
-#include "util/cleanup.h"
-#include "restore/site.h"
 #include "restore/restore.h"
+#include "restore/site.h"
+#include "util/cleanup.h"
 
 struct space;
 

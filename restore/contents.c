@@ -29,8 +29,8 @@ static struct err *put(const struct build *b, taddr_t addr, const uint8_t *buf, 
 	return NULL;
 }
 
-static struct err *put_run(const struct build *b, const struct page_run *run, taddr_t addr,
-			   uint64_t len, uint8_t *buf)
+static struct err *put_run(const struct build *b, const struct page_run *run,
+			   taddr_t addr, uint64_t len, uint8_t *buf)
 {
 	while (len) {
 		size_t n = MIN(len, COPY);

@@ -44,18 +44,17 @@ static struct err *add_map(const struct mapping_files *files, const struct saved
 				  files->numbers[m->memory], &call));
 		return vec_push(list, call);
 	}
-	return vec_push(list, (struct syscall_req){
-				      .nr = SYS_mmap,
-				      .args = {m->start, m->end - m->start,
-					       (uint64_t)m->prot, (uint64_t)map_flags(m),
-					       (uint64_t)fd,
-					       m->kind == SPACE_ANON ? 0 : m->offset}});
+	return vec_push(list,
+			(struct syscall_req){
+				.nr = SYS_mmap,
+				.args = {m->start, m->end - m->start, (uint64_t)m->prot,
+					 (uint64_t)map_flags(m), (uint64_t)fd,
+					 m->kind == SPACE_ANON ? 0 : m->offset}});
 }
 
 static struct err *mapping_failed(const struct build *b, const struct syscall_req *r)
 {
-	return err_sys((int)r->ret,
-		       "cannot map 0x%" PRIx64 "-0x%" PRIx64 " in process %d",
+	return err_sys((int)r->ret, "cannot map 0x%" PRIx64 "-0x%" PRIx64 " in process %d",
 		       (uint64_t)r->args[0], (uint64_t)(r->args[0] + r->args[1]),
 		       b->remote.pid);
 }
@@ -102,10 +101,10 @@ static struct err *add_advice(const struct saved_map *m, req_list *list)
 		// The kernel sets these itself for huge pages of its own.
 		if (!(m->flags & table[i].flag) || m->flags & MF_HUGETLB)
 			continue;
-		TRY(vec_push(list, (struct syscall_req){
-					   .nr = SYS_madvise,
-					   .args = {m->start, len,
-						    (uint64_t)table[i].advice}}));
+		TRY(vec_push(list,
+			     (struct syscall_req){.nr = SYS_madvise,
+						  .args = {m->start, len,
+							   (uint64_t)table[i].advice}}));
 	}
 	// On fault: what is there is locked now, what is filled in later then.
 	if (m->flags & MF_LOCKED)
@@ -175,11 +174,10 @@ struct err *mappings_describe(struct build *b, const struct mapping_files *files
 		map->auxv_size = (uint32_t)len;
 	}
 	free(auxv);
-	map->exe_fd = s->exe == SIZE_MAX ? (uint32_t)-1
-					 : (uint32_t)s->v.v[s->exe].number;
-	struct syscall_req req = {.nr = SYS_prctl,
-				  .args = {PR_SET_MM, PR_SET_MM_MAP, remote_at(r, map),
-					   sizeof(*map)}};
+	map->exe_fd = s->exe == SIZE_MAX ? (uint32_t)-1 : (uint32_t)s->v.v[s->exe].number;
+	struct syscall_req req = {
+		.nr = SYS_prctl,
+		.args = {PR_SET_MM, PR_SET_MM_MAP, remote_at(r, map), sizeof(*map)}};
 	struct err *e = remote_must(r, &req, 1, "cannot describe the memory");
 	remote_release(r, mark);
 	return e;

@@ -57,8 +57,8 @@ static struct err *make_file(const json_t *o, uint64_t size, int *ret)
 		fd = memfd_create(name ? name : "", MFD_CLOEXEC | MFD_ALLOW_SEALING |
 							    (huge ? MFD_HUGETLB : 0));
 		if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
-			return err_sys(errno, "cannot make %" PRIu64
-					      " bytes of shared memory",
+			return err_sys(errno,
+				       "cannot make %" PRIu64 " bytes of shared memory",
 				       size);
 	}
 	*ret = take_fd(&fd);
@@ -156,8 +156,8 @@ struct err *memories_fill(const struct memories *m, const struct build *b)
 	return NULL;
 }
 
-struct err *memories_call(const struct memories *m, const struct saved_map *map, int flags,
-			  int fd, struct syscall_req *ret)
+struct err *memories_call(const struct memories *m, const struct saved_map *map,
+			  int flags, int fd, struct syscall_req *ret)
 {
 	(void)m;
 	*ret = (struct syscall_req){.nr = SYS_mmap,

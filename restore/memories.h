@@ -14,8 +14,8 @@ struct err *memories_make(struct memories *m) must_check;
 // Writes what the cores have of it; each page once.
 struct err *memories_fill(const struct memories *m, const struct build *b) must_check;
 // The call that maps it; `fd` is its number in the process.
-struct err *memories_call(const struct memories *m, const struct saved_map *map, int flags,
-			  int fd, struct syscall_req *ret) must_check;
+struct err *memories_call(const struct memories *m, const struct saved_map *map,
+			  int flags, int fd, struct syscall_req *ret) must_check;
 // Passes the descriptors of what the process maps: numbers[index].
 struct err *memories_give(const struct memories *m, struct build *b, int *numbers)
 	must_check;

@@ -13,10 +13,10 @@
 #include "os/proc.h"
 #include "os/ptrace.h"
 #include "process/wait.h"
-#include "util/cleanup.h"
 #include "restore/contents.h"
 #include "restore/mappings.h"
 #include "restore/rebuilt.h"
+#include "util/cleanup.h"
 
 static struct err *calls(struct remote *r, pid_t tid, struct syscall_req *reqs, size_t n,
 			 bool all, size_t *done)
@@ -175,11 +175,9 @@ static struct err *open_memory(struct build *b)
 
 static struct err *make_space(struct rebuilt *r, struct build *b)
 {
-	_cleanup_free_ int *numbers =
-		malloc((r->all.n_memory + 1) * sizeof(*numbers));
-	struct mapping_files files = {.sources = &b->sources,
-				      .memories = &r->memories,
-				      .numbers = numbers};
+	_cleanup_free_ int *numbers = malloc((r->all.n_memory + 1) * sizeof(*numbers));
+	struct mapping_files files = {
+		.sources = &b->sources, .memories = &r->memories, .numbers = numbers};
 
 	if (!numbers)
 		return err_nomem();

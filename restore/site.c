@@ -120,8 +120,7 @@ struct slot *site_slot(struct site *a)
 {
 	if (a->slots_used == a->n_slots)
 		return NULL;
-	return (struct slot *)(void *)(a->map + SITE_CODE +
-				       a->slots_used++ * SLOT_SIZE);
+	return (struct slot *)(void *)(a->map + SITE_CODE + a->slots_used++ * SLOT_SIZE);
 }
 
 uint8_t *site_data(struct site *a)

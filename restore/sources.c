@@ -75,15 +75,15 @@ static struct err *refuse(const struct build *b, const struct wanted *w, bool th
 			  const struct stat *st)
 {
 	if (w->deleted)
-		return err_refuse("file-gone", w->path,
+		return err_refuse("mapped-file-gone", w->path,
 				  "process %d maps %s, which was deleted when it was "
 				  "saved and is not kept in the store",
 				  b->saved, w->path);
 	if (!there)
-		return err_refuse("file-gone", w->path,
+		return err_refuse("mapped-file-gone", w->path,
 				  "process %d maps %s, which cannot be opened: %s",
 				  b->saved, w->path, strerror(errno));
-	return err_refuse("file-changed", w->path,
+	return err_refuse("mapped-file-changed", w->path,
 			  "process %d maps %s, which changed since: it had %" PRId64
 			  " bytes and has %" PRId64,
 			  b->saved, w->path, w->size, (int64_t)st->st_size);
@@ -136,9 +136,9 @@ static struct err *open_one(const struct build *b, const struct store *store,
 			    const struct restoring *all, struct saved_map *m,
 			    struct sources *s)
 {
-	_cleanup_(wanted_deinit) struct wanted w = {
-		.shared = !map_is_private(m),
-		.write = !map_is_private(m) && m->prot & PROT_WRITE};
+	_cleanup_(wanted_deinit) struct wanted w = {.shared = !map_is_private(m),
+						    .write = !map_is_private(m) &&
+							     m->prot & PROT_WRITE};
 	struct source one = {.write = w.shared, .number = -1};
 
 	TRY(json_get_u64(m->file, "dev", INT64_MAX, &one.dev));

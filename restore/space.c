@@ -11,9 +11,9 @@ static const taddr_t PAGE = 4096;
 static struct err *parse_flags(const json_t *object, unsigned *ret)
 {
 	static const char *const names[] = {
-		"shared",   "growsdown", "locked",     "hugetlb",
-		"hugepage", "nohugepage", "dontfork",  "dontdump",
-		"wipeonfork", "noreserve", "sequential", "random",
+		"shared",     "growsdown",  "locked",	  "hugetlb",
+		"hugepage",   "nohugepage", "dontfork",	  "dontdump",
+		"wipeonfork", "noreserve",  "sequential", "random",
 	};
 	const json_t *list;
 

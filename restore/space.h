@@ -28,10 +28,10 @@ struct saved_map {
 	unsigned flags; // enum map_flag
 	enum space_kind kind;
 	bool stored;
-	const json_t *file;  // SPACE_FILE
-	size_t memory;	     // SPACE_MEMORY: index into objects["memory"]
-	const char *name;    // "" when there is none
-	size_t source;	     // SPACE_FILE: index into sources
+	const json_t *file; // SPACE_FILE
+	size_t memory;	    // SPACE_MEMORY: index into objects["memory"]
+	const char *name;   // "" when there is none
+	size_t source;	    // SPACE_FILE: index into sources
 };
 
 struct space {

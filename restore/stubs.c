@@ -2,11 +2,11 @@
 // Until resource/ has these: whoever lands one takes its line away here.
 #include "resource/resource.h"
 
-#define STUB(name, type)                          \
+#define STUB(name, type)                             \
 	__attribute__((weak)) struct err *name(type) \
-	{                                         \
-		(void)r;                                  \
-		return NULL;                      \
+	{                                            \
+		(void)r;                             \
+		return NULL;                         \
 	}
 
 STUB(restore_objects, struct restoring *r)

@@ -95,8 +95,7 @@ static struct err *compare_bytes(const struct build *b, const struct piece *save
 	if (!bytes)
 		return err_nomem();
 	TRY(core_read_memory(b->core, saved->start, bytes, len));
-	return memcmp(bytes, (const void *)(uintptr_t)own->start, len) ? changed(b)
-								       : NULL;
+	return memcmp(bytes, (const void *)(uintptr_t)own->start, len) ? changed(b) : NULL;
 }
 
 struct err *space_check_vdso(const struct build *b)
@@ -157,11 +156,11 @@ static struct err *move(req_list *list, const struct pieces *from, taddr_t to)
 		const struct piece *p = &from->v[i];
 		size_t len = p->end - p->start;
 
-		TRY(vec_push(list, (struct syscall_req){
-					   .nr = SYS_mremap,
-					   .args = {p->start, len, len,
-						    MREMAP_MAYMOVE | MREMAP_FIXED,
-						    p->start - from->start + to}}));
+		TRY(vec_push(list,
+			     (struct syscall_req){.nr = SYS_mremap,
+						  .args = {p->start, len, len,
+							   MREMAP_MAYMOVE | MREMAP_FIXED,
+							   p->start - from->start + to}}));
 	}
 	return NULL;
 }

@@ -482,6 +482,23 @@ static const struct code_text table[] = {
 	 "that a file could hold, and another process would not get the same.",
 	 "End the use of the device in the program before the checkpoint, if it has a "
 	 "way."},
+	{"pid-taken", "an id of the saved process is in use",
+	 "The process comes back with the ids that it had, because programs remember "
+	 "them; "
+	 "another process or thread has one of them now.",
+	 "End the process that the message names, or give --replace PID to take its "
+	 "place, or --pid-any to restore under other ids."},
+	{"vdso-changed", "the checkpoint was taken under another kernel",
+	 "The kernel maps code of its own into every process, and the saved process may "
+	 "have stood in it; this kernel's is not the same.",
+	 "Restore under the kernel that the manifest names."},
+	{"mapped-file-changed", "a file that the process has mapped changed since",
+	 "Its memory is that file, and no copy was kept: only programs and libraries "
+	 "are.",
+	 "Put the file of before back, or allow it with --files=append-ok or "
+	 "--files=any."},
+	{"mapped-file-gone", "a file that the process has mapped is gone",
+	 "Its memory is that file, and no copy was kept.", "Put the file back."},
 	{"fault", "a fault that was asked for",
 	 "MOLT_FAULT in the environment names a point at which molt fails on "
 	 "purpose, for tests.",
