@@ -2,6 +2,7 @@
 // Kernel constants that C library headers lack or that only the kernel knows.
 #pragma once
 
+#include <asm/ioctl.h>
 #include <stdint.h>
 
 // Results of an interrupted system call as a stopped thread shows them
@@ -57,3 +58,6 @@ enum { // ioprio_set(2); linux/ioprio.h says no more
 	UAPI_IOPRIO_IDLE = 3,
 };
 #define UAPI_SS_AUTODISARM (1U << 31) // sigaltstack(2), 4.7
+// linux/timerfd.h and linux/inotify.h, which the C library's headers of these names exclude; 3.17 and 4.14.
+#define UAPI_TFD_IOC_SET_TICKS _IOW('T', 0, uint64_t)
+#define UAPI_INOTIFY_IOC_SETNEXTWD _IOW('I', 0, int32_t)

@@ -37,7 +37,7 @@ int os_proc_open(pid_t pid, pid_t tid, const char *name, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-static int read_all(int fd, char **buf, size_t *len)
+int os_read_all(int fd, char **buf, size_t *len)
 {
 	_cleanup_free_ char *data = NULL;
 	size_t n = 0, cap = 0;
@@ -71,7 +71,7 @@ int os_proc_read(pid_t pid, pid_t tid, const char *name, char **buf, size_t *len
 {
 	_cleanup_close_ int fd = os_proc_open(pid, tid, name, O_RDONLY);
 
-	return fd < 0 ? fd : read_all(fd, buf, len);
+	return fd < 0 ? fd : os_read_all(fd, buf, len);
 }
 
 int os_proc_link(pid_t pid, pid_t tid, const char *name, char *buf, size_t size)
@@ -157,6 +157,25 @@ int os_proc_flags(pid_t pid, uint64_t *ret)
 	return 0;
 }
 
+int os_proc_start_time(pid_t pid, uint64_t *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = os_proc_read(pid, 0, "stat", &text, &len);
+
+	if (r < 0)
+		return r;
+	const char *s = strrchr(text, ')');
+	unsigned long long start;
+	if (!s || sscanf(s,
+			 ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
+			 "%*d %*d %*d %*d %llu",
+			 &start) != 1)
+		return -ENODATA;
+	*ret = start;
+	return 0;
+}
+
 long os_proc_syscall(pid_t pid, pid_t tid)
 {
 	_cleanup_free_ char *text = NULL;
@@ -224,7 +243,7 @@ int os_proc_locker(pid_t pid, pid_t *ret)
 	_cleanup_close_ int fd = open("/proc/locks", O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || stat(path, &st) < 0)
 		return -errno;
-	int r = read_all(fd, &text, &len);
+	int r = os_read_all(fd, &text, &len);
 	if (r < 0)
 		return r;
 	// "1: FLOCK  ADVISORY  WRITE 1234 00:15:5678 0 EOF"; waiting ones have "->" behind the number.
@@ -253,7 +272,7 @@ int os_read_u64(const char *path, uint64_t *ret)
 
 	if (fd < 0)
 		return -errno;
-	int r = read_all(fd, &text, &len);
+	int r = os_read_all(fd, &text, &len);
 	if (r < 0)
 		return r;
 	errno = 0;

@@ -29,11 +29,15 @@ struct os_status { // what /proc/PID/status says
 int os_proc_open(pid_t pid, pid_t tid, const char *name, int flags);
 // Reads such a file whole; *buf is NUL-terminated and the caller's to free.
 int os_proc_read(pid_t pid, pid_t tid, const char *name, char **buf, size_t *len);
+// Reads an open file to its end, likewise.
+int os_read_all(int fd, char **buf, size_t *len);
 // readlink, NUL-terminated; -ENAMETOOLONG when it does not fit.
 int os_proc_link(pid_t pid, pid_t tid, const char *name, char *buf, size_t size);
 int os_proc_status(pid_t pid, pid_t tid, struct os_status *ret);
 // Field 9 of /proc/PID/stat (PF_* flags of the kernel).
 int os_proc_flags(pid_t pid, uint64_t *ret);
+// When it started (field 22 of /proc/PID/stat, clock ticks since boot): tells processes of one pid apart.
+int os_proc_start_time(pid_t pid, uint64_t *ret);
 // The system call a thread is in; -1 when it runs in user mode or its state is not known.
 long os_proc_syscall(pid_t pid, pid_t tid);
 // The ids of all threads, in the order of their creation; *tids is the caller's to

@@ -6,7 +6,7 @@
 
 #include <sys/stat.h>
 
-#include "resource/resource.h"
+#include "resource/json.h"
 
 // An open file description of a process that stands still, seen through one of its descriptors.
 struct open_file {
@@ -34,6 +34,9 @@ struct file_kind {
 	// being with it (the other end of a pair); called in the order of the objects for those not there yet. File status flags that F_SETFL can
 	// set are set afterwards by the caller. Every member of the object is hostile.
 	struct err *(*make)(struct restoring *all, size_t index, const json_t *object);
+	// Optional, for what make left at -1 because it is about a process of the tree (a pidfd): called for the first process
+	// that has it, before its descriptors are given to it.
+	struct err *(*make_late)(struct restorer *r, size_t index, const json_t *object);
 	// Optional, called in the tool when all objects are made: what leads from one to others (descriptors in transit).
 	struct err *(*join)(struct restoring *all, size_t index, const json_t *object);
 	// Optional: what only a process can do (epoll registrations, which remember numbers). Called for each process that has it,
@@ -62,14 +65,10 @@ bool saving_next_on_inode(const struct saving *all, dev_t dev, ino_t ino, size_t
 			  size_t *index);
 // An open file description of a known object, as it was seen when it was saved.
 const struct open_file *saving_open_file(const struct saving *all, size_t index);
-struct err *saving_note(struct saving *all, const char *fmt, ...)
-	must_check printf_like(2, 3);
 
 // Restoring.
 
 const json_t *restoring_object(const struct restoring *all, size_t index); // NULL: none
-struct err *restoring_note(struct restoring *all, const char *fmt, ...)
-	must_check printf_like(2, 3);
 // A descriptor of the tool's that stays open until restoring_deinit. Taken over.
 struct err *restoring_keep(struct restoring *all, int fd) must_check;
 // ERR_CORRUPT for a member that is missing or makes no sense: "object 5 (pipe) of the image: capacity: out of range".
@@ -77,8 +76,11 @@ struct err *restoring_bad(size_t index, const json_t *object, const char *fmt, .
 	must_check printf_like(3, 4);
 
 // The kinds; sockets are made by resource/socket.c.
-extern const struct file_kind kind_regular, kind_directory, kind_device, kind_proc,
+extern const struct file_kind kind_path, kind_regular, kind_directory, kind_device, kind_proc,
 	kind_pipe, kind_eventfd, kind_epoll, kind_timerfd, kind_signalfd, kind_inotify,
 	kind_memfd, kind_pidfd, kind_terminal;
 extern const struct file_kind kind_tcp, kind_udp, kind_unix, kind_netlink,
 	kind_other_socket;
+// Never saved: resource/unsaved.c.
+extern const struct file_kind kind_io_uring, kind_userfaultfd, kind_perf_event, kind_bpf,
+	kind_kvm, kind_fanotify, kind_other;

@@ -48,7 +48,7 @@ struct err *save_credentials(struct saver *s)
 struct err *save_signals(struct saver *s)
 	must_check; // handlers, masks, pending, itimers, POSIX timers
 struct err *save_descriptors(struct saver *s) must_check; // and what they lead to
-// When all processes of the tree are saved, still standing: what leads from one object to others.
+// When all processes of the tree are saved, still standing, their savers still there: what leads from one object to others.
 struct err *saving_finish(struct saving *all) must_check;
 void saving_deinit(struct saving *all); // the index; objects and notes stay with the caller
 
@@ -93,6 +93,8 @@ void restoring_deinit(struct restoring *all);
 // In the process: in this order, each with all threads of the process there and stopped.
 // Whatever else the process has open is closed but for the remote's channel, which may get another number; its owner closes it.
 struct err *restore_descriptors(struct restorer *r) must_check;
+// Record locks; with a handover for the caller to call when the replaced process has ended, else done by restore_descriptors.
+struct err *restore_locks(struct restorer *r) must_check;
 // When all processes have their descriptors: what could disturb others before (terminals' foreground groups, owners).
 struct err *restoring_start(struct restoring *all) must_check;
 struct err *restore_process(struct restorer *r)

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The index of open file descriptions (files.h) and the table of kinds. Two descriptors are compared (kcmp) only when they are of one
+// inode; those of one inode are kept in the order that kcmp gives, so that 10,000 eventfds cost 13 calls each and not 10,000.
+#include "resource/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/param.h>
+
+#include "os/fds.h"
+#include "os/proc.h"
+#include "resource/locks.h"
+#include "resource/owner.h"
+#include "util/cleanup.h"
+
+static const struct file_kind *const kinds[] = {
+	&kind_path,	    &kind_proc,	      &kind_memfd,	 &kind_regular,
+	&kind_directory,    &kind_terminal,   &kind_device,	 &kind_pipe,
+	&kind_eventfd,	    &kind_epoll,      &kind_timerfd,	 &kind_signalfd,
+	&kind_inotify,	    &kind_pidfd,      &kind_tcp,	 &kind_udp,
+	&kind_unix,	    &kind_netlink,    &kind_other_socket, &kind_io_uring,
+	&kind_userfaultfd,  &kind_perf_event, &kind_bpf,	 &kind_kvm,
+	&kind_fanotify,	    &kind_other,
+};
+
+// Files of one inode. Eventfds all live on one inode, but have an id of their own.
+struct group {
+	dev_t dev;
+	ino_t ino;
+	uint64_t id;
+	VEC(size_t) files; // ascending as kcmp orders them
+};
+
+struct file_index {
+	VEC(struct known_file *) files;
+	VEC(struct group) groups;
+	VEC(pid_t) processes;
+	uint32_t *slots; // hash table of groups, index + 1; n_slots is a power of 2
+	size_t n_slots;
+};
+
+const struct file_kind *file_kind_named(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (!strcmp(kinds[i]->name, name))
+			return kinds[i];
+	return NULL;
+}
+
+const struct known_file *index_at(const struct file_index *x, size_t i)
+{
+	return x->files.v[i];
+}
+
+static size_t hash(dev_t dev, ino_t ino, uint64_t id)
+{
+	uint64_t h = (uint64_t)dev * 0x9e3779b97f4a7c15 ^ ino;
+
+	h = (h ^ h >> 29) * 0xbf58476d1ce4e5b9 + id;
+	h = (h ^ h >> 32) * 0x94d049bb133111eb;
+	return (size_t)(h ^ h >> 29);
+}
+
+static uint32_t *slot_of(const struct file_index *x, dev_t dev, ino_t ino, uint64_t id)
+{
+	for (size_t i = hash(dev, ino, id);; i++) {
+		uint32_t *slot = &x->slots[i & (x->n_slots - 1)];
+		const struct group *g = *slot ? &x->groups.v[*slot - 1] : NULL;
+
+		if (!g || (g->dev == dev && g->ino == ino && g->id == id))
+			return slot;
+	}
+}
+
+static struct err *grow(struct file_index *x)
+{
+	enum { SLOTS_FIRST = 256 };
+	uint32_t *old = x->slots;
+	size_t n = x->n_slots ? x->n_slots * 2 : SLOTS_FIRST;
+
+	if (x->groups.n * 2 < x->n_slots)
+		return NULL;
+	x->slots = calloc(n, sizeof(*x->slots));
+	if (!x->slots) {
+		x->slots = old;
+		return err_nomem();
+	}
+	x->n_slots = n;
+	for (size_t i = 0; i < x->groups.n; i++) {
+		const struct group *g = &x->groups.v[i];
+		*slot_of(x, g->dev, g->ino, g->id) = (uint32_t)i + 1;
+	}
+	free(old);
+	return NULL;
+}
+
+static struct err *group_for(struct file_index *x, const struct open_file *f,
+			     struct group **ret)
+{
+	uint64_t id = 0;
+
+	fdinfo_u64(f->info, "eventfd-id", 10, &id);
+	TRY(grow(x));
+	uint32_t *slot = slot_of(x, f->st.st_dev, f->st.st_ino, id);
+	if (!*slot) {
+		TRY(vec_push(&x->groups, (struct group){.dev = f->st.st_dev,
+							.ino = f->st.st_ino,
+							.id = id}));
+		*slot = (uint32_t)x->groups.n;
+	}
+	*ret = &x->groups.v[*slot - 1];
+	return NULL;
+}
+
+// Where f stands in its group: at *at, or would stand there.
+static struct err *find_in_group(const struct file_index *x, const struct group *g,
+				 const struct open_file *f, size_t *at, bool *found)
+{
+	size_t lo = 0, hi = g->files.n;
+
+	*found = false;
+	while (lo < hi && !*found) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct open_file *other = &x->files.v[g->files.v[mid]]->f;
+		int r = os_kcmp_file(f->pid, f->fd, other->pid, other->fd);
+
+		if (r == 0) {
+			*found = true;
+			lo = mid;
+		} else if (r == 1) {
+			hi = mid;
+		} else if (r == 2) {
+			lo = mid + 1;
+		} else {
+			return err_sys(r < 0 ? -r : EINVAL,
+				       "cannot compare descriptor %d of process %d", f->fd,
+				       f->pid);
+		}
+	}
+	*at = lo;
+	return NULL;
+}
+
+static bool is_skipped(const struct saving *all, const char *kind)
+{
+	for (size_t i = 0; i < all->opt->n_skip; i++)
+		if (!strcmp(all->opt->skip[i], kind))
+			return true;
+	return false;
+}
+
+static struct err *save_object(struct known_file *k)
+{
+	const struct open_file *f = &k->f;
+	struct saving *all = f->s->all;
+	const struct file_kind *kind = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds) && !kind; i++)
+		if (kinds[i]->recognises(f))
+			kind = kinds[i];
+	if (!kind) // the last of the table takes everything
+		return err_new(ERR_INTERNAL, "descriptor %d has no kind", f->fd);
+	TRY(json_put(k->object, "kind", json_string(kind->name)));
+	TRY(json_put_int(k->object, "flags", f->flags));
+	TRY(json_put_int(k->object, "offset", (int64_t)MIN(f->pos, (uint64_t)INT64_MAX)));
+	TRY(json_put_text(k->object, "path", f->path));
+	if (is_skipped(all, kind->name)) {
+		TRY(json_put_bool(k->object, "skipped", true));
+		return saving_note(all,
+				   "descriptor %d (%s, %s) of process %d is left out: "
+				   "closed after a restore",
+				   f->fd, kind->name, f->path, f->pid);
+	}
+	k->kind = kind;
+	TRY(locks_save(f, f->index, k->object));
+	TRY(owner_save(f, k->object));
+	return kind->save(f, k->object);
+}
+
+static void known_free(struct known_file *k)
+{
+	if (!k)
+		return;
+	if (k->owned)
+		close(k->f.fd);
+	free(k->path);
+	free(k->info);
+	free(k);
+}
+
+static struct err *make_known(struct file_index *x, const struct open_file *f,
+			      size_t *index)
+{
+	struct json_t *list = json_object_get(f->s->all->objects, "files");
+	struct known_file *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		return err_nomem();
+	k->f = *f;
+	k->f.index = x->files.n;
+	k->f.path = k->path = strdup(f->path);
+	k->f.info = k->info = strdup(f->info);
+	k->object = json_object();
+	struct err *e = k->path && k->info ? NULL : err_nomem();
+	if (!e)
+		e = json_add(list, k->object);
+	else
+		json_decref(k->object);
+	if (!e)
+		e = vec_push(&x->files, k);
+	if (e) {
+		known_free(k);
+		return e;
+	}
+	*index = k->f.index;
+	return NULL;
+}
+
+// One pass over what /proc says of a descriptor.
+static struct err *look(struct open_file *f, int dir, int infos, char *path, size_t size,
+			char **info, bool *cloexec)
+{
+	char number[16];
+	size_t len;
+	uint64_t flags = 0;
+
+	snprintf(number, sizeof(number), "%d", f->fd);
+	ssize_t n = readlinkat(dir, number, path, size - 1);
+	if (n < 0 || fstatat(dir, number, &f->st, 0))
+		return err_sys(errno, "cannot look at descriptor %d of process %d", f->fd,
+			       f->pid);
+	path[n] = 0;
+	_cleanup_close_ int fd = openat(infos, number, O_RDONLY | O_CLOEXEC);
+	int r = fd < 0 ? -errno : os_read_all(fd, info, &len);
+	if (r < 0)
+		return err_sys(r, "cannot read what is known of descriptor %d of process %d",
+			       f->fd, f->pid);
+	if (!fdinfo_u64(*info, "flags", 8, &flags) || !fdinfo_u64(*info, "pos", 10, &f->pos))
+		return err_new(ERR_INTERNAL, "/proc/%d/fdinfo/%d has no flags", f->pid,
+			       f->fd);
+	*cloexec = flags & O_CLOEXEC;
+	f->flags = (int)(flags & ~(uint64_t)O_CLOEXEC);
+	f->path = path;
+	f->info = *info;
+	return NULL;
+}
+
+struct err *index_add(struct file_index *x, struct open_file *f, int dir, int infos,
+		      size_t *index, bool *cloexec)
+{
+	_cleanup_free_ char *info = NULL;
+	char path[PATH_MAX + 1];
+	struct group *g;
+	size_t at;
+	bool found;
+
+	TRY(look(f, dir, infos, path, sizeof(path), &info, cloexec));
+	TRY(group_for(x, f, &g));
+	TRY(find_in_group(x, g, f, &at, &found));
+	if (found) {
+		*index = g->files.v[at];
+		return locks_save(f, *index, NULL);
+	}
+	TRY(vec_reserve(&g->files, 1));
+	TRY(make_known(x, f, index));
+	memmove(g->files.v + at + 1, g->files.v + at,
+		(g->files.n - at) * sizeof(*g->files.v));
+	g->files.v[at] = *index;
+	g->files.n++;
+	return save_object(x->files.v[*index]);
+}
+
+struct err *saving_add_here(struct saver *s, int fd, size_t *index)
+{
+	_cleanup_close_ int here = fd;
+	_cleanup_close_ int dir = os_proc_open(getpid(), 0, "fd", O_RDONLY | O_DIRECTORY);
+	_cleanup_close_ int infos =
+		os_proc_open(getpid(), 0, "fdinfo", O_RDONLY | O_DIRECTORY);
+	struct file_index *x = s->all->index;
+	struct open_file f = {.s = s, .pid = getpid(), .fd = fd};
+	bool cloexec;
+
+	if (dir < 0 || infos < 0)
+		return err_sys(dir < 0 ? dir : infos, "cannot open /proc/self/fd");
+	size_t before = x->files.n;
+	struct err *e = index_add(x, &f, dir, infos, index, &cloexec);
+	if (x->files.n > before && x->files.v[before]->f.fd == fd &&
+	    x->files.v[before]->f.pid == f.pid) {
+		x->files.v[before]->owned = true;
+		take_fd(&here);
+	}
+	return e;
+}
+
+bool saving_next_on_inode(const struct saving *all, dev_t dev, ino_t ino, size_t *at,
+			  size_t *index)
+{
+	const struct file_index *x = all->index;
+
+	while (*at < x->files.n) {
+		const struct open_file *f = &x->files.v[(*at)++]->f;
+
+		if (f->st.st_dev == dev && f->st.st_ino == ino) {
+			*index = f->index;
+			return true;
+		}
+	}
+	return false;
+}
+
+const struct open_file *saving_open_file(const struct saving *all, size_t index)
+{
+	return &all->index->files.v[index]->f;
+}
+
+struct err *index_open(struct saving *all, pid_t pid)
+{
+	json_t *list;
+
+	if (!all->index)
+		all->index = calloc(1, sizeof(*all->index));
+	if (!all->index)
+		return err_nomem();
+	if (!json_has(all->objects, "files"))
+		TRY(json_put_array(all->objects, "files", &list));
+	return vec_push(&all->index->processes, pid);
+}
+
+bool index_has_process(const struct file_index *x, pid_t pid)
+{
+	vec_for_each(p, &x->processes) if (*p == pid) return true;
+	return false;
+}
+
+struct err *saving_finish(struct saving *all)
+{
+	const struct file_index *x = all->index;
+
+	for (size_t i = 0; x && i < x->files.n; i++) {
+		const struct known_file *k = x->files.v[i];
+
+		if (k->kind && k->kind->save_late)
+			TRY(k->kind->save_late(&k->f, k->object));
+	}
+	return NULL;
+}
+
+void saving_deinit(struct saving *all)
+{
+	struct file_index *x = all->index;
+
+	if (!x)
+		return;
+	vec_for_each(k, &x->files)
+		known_free(*k);
+	vec_for_each(g, &x->groups)
+		vec_free(&g->files);
+	vec_free(&x->files);
+	vec_free(&x->groups);
+	vec_free(&x->processes);
+	free(x->slots);
+	free(x);
+	all->index = NULL;
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Other ends that are not saved; see outside.h.
+#include "resource/outside.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "os/fds.h"
+#include "os/pids.h"
+#include "os/proc.h"
+#include "resource/reopen.h"
+#include "util/cleanup.h"
+
+static struct err *boot_id(char *buf, size_t size)
+{
+	_cleanup_close_ int fd =
+		open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
+
+	if (n < 0)
+		return err_sys(errno, "cannot read the id of this boot");
+	buf[n] = 0;
+	buf[strcspn(buf, "\n")] = 0;
+	return NULL;
+}
+
+static int64_t in_ns(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+struct err *outside_save(const struct open_file *f, int highest_fd, json_t *object)
+{
+	char boot[64];
+	json_t *o;
+
+	if (highest_fd > STDERR_FILENO)
+		return open_file_refuse(
+			f, "outside-end",
+			"its other end is held by a process that is not saved");
+	TRY(boot_id(boot, sizeof(boot)));
+	TRY(json_put_object(object, "outside", &o));
+	TRY(json_put_int(o, "stdio", f->fd <= STDERR_FILENO ? f->fd : 0));
+	TRY(json_put(o, "boot_id", json_string(boot)));
+	TRY(json_put_int(o, "dev", (json_int_t)f->st.st_dev));
+	TRY(json_put_int(o, "ino", (json_int_t)f->st.st_ino));
+	return json_put_int(o, "ctime", in_ns(f->st.st_ctim));
+}
+
+struct wanted {
+	dev_t dev;
+	ino_t ino;
+};
+
+// Looks among the descriptors of one process.
+static int find_in(pid_t pid, struct wanted w, int flags)
+{
+	_cleanup_close_ int dir = os_proc_open(pid, 0, "fd", O_RDONLY | O_DIRECTORY);
+	_cleanup_free_ int *fds = NULL;
+	size_t n = 0;
+	struct stat st;
+	char name[16];
+
+	if (dir < 0 || os_fds(dir, &fds, &n) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "%d", fds[i]);
+		if (fstatat(dir, name, &st, 0) || st.st_dev != w.dev ||
+		    st.st_ino != w.ino)
+			continue;
+		int fd = openat(dir, name, flags | O_NONBLOCK);
+		if (fd >= 0)
+			return fd;
+	}
+	return -1;
+}
+
+static struct err *find_living(const json_t *o, int flags, int *ret)
+{
+	_cleanup_free_ pid_t *pids = NULL;
+	const char *saved;
+	char boot[64];
+	uint64_t dev, ino;
+	size_t n = 0;
+
+	*ret = -1;
+	TRY(json_get_string(o, "boot_id", &saved));
+	TRY(json_get_u64(o, "dev", INT64_MAX, &dev));
+	TRY(json_get_u64(o, "ino", INT64_MAX, &ino));
+	TRY(boot_id(boot, sizeof(boot)));
+	if (strcmp(boot, saved) != 0)
+		return NULL;
+	int r = os_pids(&pids, &n);
+	if (r < 0)
+		return err_sys(r, "cannot list processes");
+	for (size_t i = 0; i < n && *ret < 0; i++)
+		if (pids[i] != getpid())
+			*ret = find_in(pids[i], (struct wanted){dev, ino}, flags);
+	return NULL;
+}
+
+// The caller's own. A file must not be opened anew: its offset is shared with the caller.
+static int callers(int number, int flags)
+{
+	struct stat st;
+	char path[40];
+
+	if (fstat(number, &st))
+		return -1;
+	if (S_ISREG(st.st_mode) || S_ISSOCK(st.st_mode))
+		return fcntl(number, F_DUPFD_CLOEXEC, 3);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", number);
+	return open(path, flags | O_NONBLOCK);
+}
+
+struct err *outside_make(struct restoring *all, size_t index, const json_t *object)
+{
+	static const char *const names[] = {"input", "output", "error output"};
+	const json_t *o;
+	const char *path;
+	int number, flags, *fd = &all->files[index];
+
+	TRY(json_get_object(object, "outside", &o));
+	TRY(json_get_i32(o, "stdio", 0, STDERR_FILENO, &number));
+	TRY(json_get_string(object, "path", &path));
+	TRY(reopen_flags(object, &flags));
+	TRY(find_living(o, flags, fd));
+	if (*fd >= 0)
+		return NULL;
+	*fd = callers(number, flags);
+	if (*fd < 0)
+		return err_refuse("outside-end", path,
+				  "%s led to a process that was not saved, and molt's own "
+				  "standard %s cannot take its place",
+				  path, names[number]);
+	return restoring_note(all,
+			      "descriptor %d led to a process that was not saved (%s): it "
+			      "is molt's standard %s now",
+			      number, path, names[number]);
+}
