@@ -39,6 +39,7 @@ static void run_deinit(struct run *r)
 	vec_for_each(t, &r->tasks)
 		task_free(*t);
 	vec_free(&r->tasks);
+	saving_deinit(&r->saving);
 	vec_for_each(n, &r->saving.notes)
 		free(*n);
 	vec_free(&r->saving.notes);
@@ -79,7 +80,7 @@ static struct err *save_all(struct run *r)
 		TRY(task_save_memory(*t, &r->saving));
 	vec_for_each(t, &r->tasks)
 		TRY(task_save_state(*t, &r->saving));
-	return NULL;
+	return saving_finish(&r->saving);
 }
 
 static struct err *stop(struct run *r)

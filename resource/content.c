@@ -64,12 +64,12 @@ struct err *content_save(const struct open_file *f, int fd, json_t *object)
 		total += (uint64_t)(end - data);
 		if (total > CONTENT_MAX)
 			return open_file_refuse(
-				f, "unsaved-descriptor",
-				"no path leads to it, and it has more than %d MiB of data",
+				f,
+				"unsaved-descriptor", "no path leads to it, and it has more than %d MiB of data",
 				CONTENT_MAX >> 20);
 		for (at = data; at < end; at += PIECE)
-			TRY(read_piece(f, fd, (uint64_t)at,
-				       (size_t)MIN(end - at, PIECE), list));
+			TRY(read_piece(f, fd, (uint64_t)at, (size_t)MIN(end - at, PIECE),
+				       list));
 		at = end;
 	}
 	return NULL;

@@ -44,12 +44,12 @@ struct err *save_descriptors(struct saver *s)
 	json_t *list;
 
 	if (dir < 0 || infos < 0)
-		return err_sys(dir < 0 ? dir : infos, "cannot see descriptors of process %d",
-			       pid);
+		return err_sys(dir < 0 ? dir : infos,
+			       "cannot see descriptors of process %d", pid);
 	int r = os_fds(dir, &fds, &n);
 	if (r < 0)
 		return err_sys(r, "cannot list the descriptors of process %d", pid);
-	TRY(index_open(s->all, pid));
+	TRY(index_open(s, &s));
 	TRY(json_put_array(s->state, "descriptors", &list));
 	for (size_t i = 0; i < n; i++)
 		TRY(save_one(s, fds[i], dir, infos, list));
@@ -95,10 +95,11 @@ static struct err *plan_entry(const struct restorer *r, const json_t *list, size
 	w.file = (size_t)file;
 	p->top = MAX(p->top, w.fd);
 	if (json_is_true(json_object_get(restoring_object(r->all, w.file), "skipped")))
-		return restoring_note(r->all,
-				      "descriptor %d of process %d is closed: it was left "
-				      "out when it was saved",
-				      w.fd, r->remote->pid);
+		return restoring_note(
+			r->all,
+			"descriptor %d of process %d is closed: it was left "
+			"out when it was saved",
+			w.fd, r->remote->pid);
 	return vec_push(&p->v, w);
 }
 
@@ -152,7 +153,8 @@ static struct err *raise_limit(const struct restorer *r, const struct plan *p)
 	more = (struct rlimit){need, MAX(now.rlim_max, need)};
 	if (!prlimit(r->remote->pid, RLIMIT_NOFILE, &more, NULL))
 		return NULL;
-	return err_sys(errno, "the limit of open files (%llu) is too low for descriptor %d",
+	return err_sys(errno,
+		       "the limit of open files (%llu) is too low for descriptor %d",
 		       (unsigned long long)now.rlim_max, p->top);
 }
 

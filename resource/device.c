@@ -6,7 +6,14 @@
 
 #include "resource/reopen.h"
 
-enum { MEM_MAJOR = 1, NULL_MINOR = 3, ZERO_MINOR = 5, FULL_MINOR = 7, RANDOM_MINOR = 8, URANDOM_MINOR = 9 };
+enum {
+	MEM_MAJOR = 1,
+	NULL_MINOR = 3,
+	ZERO_MINOR = 5,
+	FULL_MINOR = 7,
+	RANDOM_MINOR = 8,
+	URANDOM_MINOR = 9
+};
 
 static bool recognises(const struct open_file *f)
 {

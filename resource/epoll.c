@@ -50,7 +50,8 @@ static bool parse(const char *line, struct registration *r)
 	unsigned sdev;
 
 	if (sscanf(line,
-		   "tfd: %d events: %" SCNx32 " data: %" SCNx64 " pos:%lli ino:%llx sdev:%x",
+		   "tfd: %d events: %" SCNx32 " data: %" SCNx64
+		   " pos:%lli ino:%llx sdev:%x",
 		   &r->fd, &r->events, &r->data, (long long *)&pos, &ino, &sdev) != 6)
 		return false;
 	r->ino = ino;
@@ -65,7 +66,8 @@ static struct err *is_target(const struct open_file *f, const struct registratio
 	int c = os_kcmp_epoll(other->pid, other->fd, f->pid, f->fd, r->fd, r->nth);
 
 	*same = c == 0;
-	return c < 0 ? err_sys(c, "cannot compare the registrations of %s", f->path) : NULL;
+	return c < 0 ? err_sys(c, "cannot compare the registrations of %s", f->path)
+		     : NULL;
 }
 
 // The object at this number, which mostly is the one.
@@ -104,10 +106,11 @@ static struct err *find_target(const struct open_file *f, const struct registrat
 		TRY(is_target(f, r, *index, &same));
 	if (same)
 		return NULL;
-	return open_file_refuse(f, "epoll-target",
-				"it watches something that was registered as descriptor %d "
-				"and that only a process outside has",
-				r->fd);
+	return open_file_refuse(
+		f, "epoll-target",
+		"it watches something that was registered as descriptor %d "
+		"and that only a process outside has",
+		r->fd);
 }
 
 static struct err *save_registration(const struct open_file *f,
@@ -218,11 +221,10 @@ static struct err *add_elsewhere(struct restorer *r, int epoll, struct registrat
 	if (given == reg->fd) // it was free, and the lowest
 		return remote_must(
 			m,
-			(struct syscall_req[]){
-				{.nr = SYS_epoll_ctl,
-				 .args = {(uint64_t)epoll, EPOLL_CTL_ADD, number,
-					  remote_at(m, event)}},
-				{.nr = SYS_close, .args = {number}}},
+			(struct syscall_req[]){{.nr = SYS_epoll_ctl,
+						.args = {(uint64_t)epoll, EPOLL_CTL_ADD,
+							 number, remote_at(m, event)}},
+					       {.nr = SYS_close, .args = {number}}},
 			2, "cannot watch a file");
 	TRY(remote_call(m, SYS_fcntl, (uint64_t[6]){number, F_GETFD}, &flags));
 	TRY(remote_call(m, SYS_fcntl, (uint64_t[6]){number, F_DUPFD_CLOEXEC, 0}, &aside));
@@ -235,17 +237,15 @@ static struct err *add_elsewhere(struct restorer *r, int epoll, struct registrat
 				{.nr = SYS_close, .args = {(uint64_t)given}}},
 			3, "cannot watch a file"));
 	if (aside < 0)
-		return remote_must(m,
-				   (struct syscall_req[]){
-					   {.nr = SYS_close, .args = {number}}},
-				   1, "cannot close a descriptor");
+		return remote_must(
+			m, (struct syscall_req[]){{.nr = SYS_close, .args = {number}}}, 1,
+			"cannot close a descriptor");
 	return remote_must(
 		m,
-		(struct syscall_req[]){
-			{.nr = SYS_dup3,
-			 .args = {(uint64_t)aside, number,
-				  flags & FD_CLOEXEC ? O_CLOEXEC : 0}},
-			{.nr = SYS_close, .args = {(uint64_t)aside}}},
+		(struct syscall_req[]){{.nr = SYS_dup3,
+					.args = {(uint64_t)aside, number,
+						 flags & FD_CLOEXEC ? O_CLOEXEC : 0}},
+				       {.nr = SYS_close, .args = {(uint64_t)aside}}},
 		2, "cannot put a descriptor back");
 }
 

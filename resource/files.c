@@ -18,13 +18,13 @@
 #include "util/cleanup.h"
 
 static const struct file_kind *const kinds[] = {
-	&kind_path,	    &kind_proc,	      &kind_memfd,	 &kind_regular,
-	&kind_directory,    &kind_terminal,   &kind_device,	 &kind_pipe,
-	&kind_eventfd,	    &kind_epoll,      &kind_timerfd,	 &kind_signalfd,
-	&kind_inotify,	    &kind_pidfd,      &kind_tcp,	 &kind_udp,
-	&kind_unix,	    &kind_netlink,    &kind_other_socket, &kind_io_uring,
-	&kind_userfaultfd,  &kind_perf_event, &kind_bpf,	 &kind_kvm,
-	&kind_fanotify,	    &kind_other,
+	&kind_path,	   &kind_proc,	     &kind_memfd,	 &kind_regular,
+	&kind_directory,   &kind_terminal,   &kind_device,	 &kind_pipe,
+	&kind_eventfd,	   &kind_epoll,	     &kind_timerfd,	 &kind_signalfd,
+	&kind_inotify,	   &kind_pidfd,	     &kind_tcp,		 &kind_udp,
+	&kind_unix,	   &kind_netlink,    &kind_other_socket, &kind_io_uring,
+	&kind_userfaultfd, &kind_perf_event, &kind_bpf,		 &kind_kvm,
+	&kind_fanotify,	   &kind_other,
 };
 
 // Files of one inode. Eventfds all live on one inode, but have an id of their own.
@@ -38,7 +38,7 @@ struct group {
 struct file_index {
 	VEC(struct known_file *) files;
 	VEC(struct group) groups;
-	VEC(pid_t) processes;
+	VEC(struct saver *) savers; // copies: the callers' own need not last
 	uint32_t *slots; // hash table of groups, index + 1; n_slots is a power of 2
 	size_t n_slots;
 };
@@ -137,8 +137,8 @@ static struct err *find_in_group(const struct file_index *x, const struct group 
 			lo = mid + 1;
 		} else {
 			return err_sys(r < 0 ? -r : EINVAL,
-				       "cannot compare descriptor %d of process %d", f->fd,
-				       f->pid);
+				       "cannot compare descriptor %d of process %d",
+				       f->fd, f->pid);
 		}
 	}
 	*at = lo;
@@ -237,9 +237,11 @@ static struct err *look(struct open_file *f, int dir, int infos, char *path, siz
 	_cleanup_close_ int fd = openat(infos, number, O_RDONLY | O_CLOEXEC);
 	int r = fd < 0 ? -errno : os_read_all(fd, info, &len);
 	if (r < 0)
-		return err_sys(r, "cannot read what is known of descriptor %d of process %d",
+		return err_sys(r,
+			       "cannot read what is known of descriptor %d of process %d",
 			       f->fd, f->pid);
-	if (!fdinfo_u64(*info, "flags", 8, &flags) || !fdinfo_u64(*info, "pos", 10, &f->pos))
+	if (!fdinfo_u64(*info, "flags", 8, &flags) ||
+	    !fdinfo_u64(*info, "pos", 10, &f->pos))
 		return err_new(ERR_INTERNAL, "/proc/%d/fdinfo/%d has no flags", f->pid,
 			       f->fd);
 	*cloexec = flags & O_CLOEXEC;
@@ -255,7 +257,7 @@ struct err *index_add(struct file_index *x, struct open_file *f, int dir, int in
 	_cleanup_free_ char *info = NULL;
 	char path[PATH_MAX + 1];
 	struct group *g;
-	size_t at;
+	size_t at = 0;
 	bool found;
 
 	TRY(look(f, dir, infos, path, sizeof(path), &info, cloexec));
@@ -317,8 +319,9 @@ const struct open_file *saving_open_file(const struct saving *all, size_t index)
 	return &all->index->files.v[index]->f;
 }
 
-struct err *index_open(struct saving *all, pid_t pid)
+struct err *index_open(struct saver *s, struct saver **ret)
 {
+	struct saving *all = s->all;
 	json_t *list;
 
 	if (!all->index)
@@ -327,12 +330,19 @@ struct err *index_open(struct saving *all, pid_t pid)
 		return err_nomem();
 	if (!json_has(all->objects, "files"))
 		TRY(json_put_array(all->objects, "files", &list));
-	return vec_push(&all->index->processes, pid);
+	TRY(vec_reserve(&all->index->savers, 1));
+	*ret = malloc(sizeof(**ret));
+	if (!*ret)
+		return err_nomem();
+	**ret = *s;
+	return vec_push(&all->index->savers, *ret);
 }
 
 bool index_has_process(const struct file_index *x, pid_t pid)
 {
-	vec_for_each(p, &x->processes) if (*p == pid) return true;
+	vec_for_each(s, &x->savers)
+		if ((*s)->process->pid == pid)
+			return true;
 	return false;
 }
 
@@ -361,7 +371,9 @@ void saving_deinit(struct saving *all)
 		vec_free(&g->files);
 	vec_free(&x->files);
 	vec_free(&x->groups);
-	vec_free(&x->processes);
+	vec_for_each(s, &x->savers)
+		free(*s);
+	vec_free(&x->savers);
 	free(x->slots);
 	free(x);
 	all->index = NULL;

@@ -19,8 +19,8 @@ struct file_index;
 // has s, pid and fd, the rest is filled in here. *cloexec is the descriptor's.
 struct err *index_add(struct file_index *x, struct open_file *f, int dir, int infos,
 		      size_t *index, bool *cloexec) must_check;
-// Makes all->index unless it is there, and says that this process is saved.
-struct err *index_open(struct saving *all, pid_t pid) must_check;
+// Makes the index unless it is there, and says that this process is saved. *ret is a copy that lasts as long as the index.
+struct err *index_open(struct saver *s, struct saver **ret) must_check;
 bool index_has_process(const struct file_index *x, pid_t pid);
 const struct known_file *index_at(const struct file_index *x, size_t i);
 // The kind of this name; NULL: unknown.

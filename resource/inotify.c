@@ -42,7 +42,7 @@ struct watch {
 static bool parse_handle(const char *hex, struct watch *w, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		if (sscanf(hex + 2 * i, "%2hhx", &w->handle.head.f_handle[i]) != 1)
+		if (sscanf(hex + 2 * i, "%2hhx", &w->handle.room[i]) != 1)
 			return false;
 	return true;
 }
@@ -152,10 +152,11 @@ static struct err *save(const struct open_file *f, json_t *object)
 	TRY(save_watches(f, mounts, list));
 	TRY(open_file_here(f, &here));
 	if (!ioctl(here, FIONREAD, &unread) && unread)
-		return saving_note(f->s->all,
-				   "events that descriptor %d (inotify) of process %d has not "
-				   "read (%d bytes) are not saved",
-				   f->fd, f->pid, unread);
+		return saving_note(
+			f->s->all,
+			"events that descriptor %d (inotify) of process %d has not "
+			"read (%d bytes) are not saved",
+			f->fd, f->pid, unread);
 	return NULL;
 }
 
@@ -173,7 +174,8 @@ static struct err *add_watch(int fd, const json_t *o)
 	uint32_t bits = (uint32_t)mask & USER_MASK;
 	got = inotify_add_watch(fd, path, bits | IN_DONT_FOLLOW | IN_MASK_CREATE);
 	if (got < 0 && errno == ENOENT)
-		return err_refuse("file-gone", path, "%s, which is watched, is gone", path);
+		return err_refuse("file-gone", path, "%s, which is watched, is gone",
+				  path);
 	if (got < 0)
 		return err_sys(errno, "cannot watch %s", path);
 	return got == wd ? NULL

@@ -76,9 +76,9 @@ struct err *restoring_bad(size_t index, const json_t *object, const char *fmt, .
 	must_check printf_like(3, 4);
 
 // The kinds; sockets are made by resource/socket.c.
-extern const struct file_kind kind_path, kind_regular, kind_directory, kind_device, kind_proc,
-	kind_pipe, kind_eventfd, kind_epoll, kind_timerfd, kind_signalfd, kind_inotify,
-	kind_memfd, kind_pidfd, kind_terminal;
+extern const struct file_kind kind_path, kind_regular, kind_directory, kind_device,
+	kind_proc, kind_pipe, kind_eventfd, kind_epoll, kind_timerfd, kind_signalfd,
+	kind_inotify, kind_memfd, kind_pidfd, kind_terminal;
 extern const struct file_kind kind_tcp, kind_udp, kind_unix, kind_netlink,
 	kind_other_socket;
 // Never saved: resource/unsaved.c.

@@ -57,8 +57,8 @@ static bool are_known(const struct open_file *f, size_t index)
 			json_object_get(json_array_get(list, i), "file"));
 		const struct open_file *other = saving_open_file(f->s->all, file);
 
-		if (file == index || (other->st.st_dev == f->st.st_dev &&
-				      other->st.st_ino == f->st.st_ino))
+		if (file == index ||
+		    (other->st.st_dev == f->st.st_dev && other->st.st_ino == f->st.st_ino))
 			return true;
 	}
 	return false;
@@ -129,7 +129,8 @@ static struct err *make_lock(int fd, const json_t *object, const json_t *o, bool
 	return errno == EAGAIN ? taken(object) : err_sys(errno, "cannot make a lock");
 }
 
-struct err *locks_make(struct restoring *all, size_t index, const json_t *object, bool late)
+struct err *locks_make(struct restoring *all, size_t index, const json_t *object,
+		       bool late)
 {
 	const json_t *list, *o;
 
@@ -165,7 +166,7 @@ static struct err *make_record_lock(struct restorer *r, const json_t *o)
 	const char *type;
 	uint64_t file;
 	int64_t ret;
-	int fd;
+	int fd = -1;
 
 	TRY(json_get_u64(o, "file", r->all->n_files, &file));
 	TRY(number_of(r, file, &fd));
@@ -177,9 +178,10 @@ static struct err *make_record_lock(struct restorer *r, const json_t *o)
 		return err_new(ERR_INTERNAL, "no room for a lock");
 	struct err *e = read_lock(o, &type, l);
 	if (!e)
-		e = remote_call(r->remote, SYS_fcntl,
-				(uint64_t[6]){(uint64_t)fd, F_SETLK, remote_at(r->remote, l)},
-				&ret);
+		e = remote_call(
+			r->remote, SYS_fcntl,
+			(uint64_t[6]){(uint64_t)fd, F_SETLK, remote_at(r->remote, l)},
+			&ret);
 	remote_release(r->remote, mark);
 	TRY(e);
 	if (ret == -EAGAIN || ret == -EACCES)

@@ -6,8 +6,7 @@
 #include "resource/kinds.h"
 
 // Adds what fdinfo tells: the description's to the object, the process's to its state (once for each inode).
-struct err *locks_save(const struct open_file *f, size_t index, json_t *object)
-	must_check;
+struct err *locks_save(const struct open_file *f, size_t index, json_t *object) must_check;
 // Those of one object, once it is made. `late`: the process that is replaced has ended.
-struct err *locks_make(struct restoring *all, size_t index, const json_t *object, bool late)
-	must_check;
+struct err *locks_make(struct restoring *all, size_t index, const json_t *object,
+		       bool late) must_check;

@@ -24,9 +24,10 @@ struct err *memory_fd(const struct restoring *all, const json_t *object, int *fd
 
 	TRY(json_get_u64(object, "memory", INT32_MAX, &i));
 	if (i >= all->n_memory || all->memory[i] < 0)
-		return err_new(ERR_CORRUPT,
-			       "member 'memory' names object %llu, which has no descriptor",
-			       (unsigned long long)i);
+		return err_new(
+			ERR_CORRUPT,
+			"member 'memory' names object %llu, which has no descriptor",
+			(unsigned long long)i);
 	*fd = all->memory[i];
 	return NULL;
 }

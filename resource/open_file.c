@@ -26,8 +26,8 @@ struct err *open_file_here(const struct open_file *f, int *fd)
 struct err *open_file_refuse(const struct open_file *f, const char *code, const char *fmt,
 			     ...)
 {
-	const char *kind = json_string_value(json_object_get(
-		index_at(f->s->all->index, f->index)->object, "kind"));
+	const char *kind = json_string_value(
+		json_object_get(index_at(f->s->all->index, f->index)->object, "kind"));
 	_cleanup_free_ char *why = NULL, *object = NULL;
 	va_list ap;
 
@@ -38,8 +38,8 @@ struct err *open_file_refuse(const struct open_file *f, const char *code, const 
 		why = NULL;
 		return err_nomem();
 	}
-	if (asprintf(&object, "descriptor %d (%s, %s) of process %d", f->fd, kind, f->path,
-		     f->s->process->pid) < 0) {
+	if (asprintf(&object, "descriptor %d (%s, %s) of process %d", f->fd, kind,
+		     f->path, f->s->process->pid) < 0) {
 		object = NULL;
 		return err_nomem();
 	}

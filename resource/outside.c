@@ -69,8 +69,7 @@ static int find_in(pid_t pid, struct wanted w, int flags)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
 		snprintf(name, sizeof(name), "%d", fds[i]);
-		if (fstatat(dir, name, &st, 0) || st.st_dev != w.dev ||
-		    st.st_ino != w.ino)
+		if (fstatat(dir, name, &st, 0) || st.st_dev != w.dev || st.st_ino != w.ino)
 			continue;
 		int fd = openat(dir, name, flags | O_NONBLOCK);
 		if (fd >= 0)
@@ -133,12 +132,14 @@ struct err *outside_make(struct restoring *all, size_t index, const json_t *obje
 		return NULL;
 	*fd = callers(number, flags);
 	if (*fd < 0)
-		return err_refuse("outside-end", path,
-				  "%s led to a process that was not saved, and molt's own "
-				  "standard %s cannot take its place",
-				  path, names[number]);
-	return restoring_note(all,
-			      "descriptor %d led to a process that was not saved (%s): it "
-			      "is molt's standard %s now",
-			      number, path, names[number]);
+		return err_refuse(
+			"outside-end", path,
+			"%s led to a process that was not saved, and molt's own "
+			"standard %s cannot take its place",
+			path, names[number]);
+	return restoring_note(
+		all,
+		"descriptor %d led to a process that was not saved (%s): it "
+		"is molt's standard %s now",
+		number, path, names[number]);
 }

@@ -56,11 +56,13 @@ struct err *owner_make(struct restorer *r, size_t index, const json_t *object)
 	owner.type = type;
 	owner.pid = r->tid_of(r, id);
 	if (owner.pid <= 0)
-		return restoring_note(r->all,
-				      "signals for object %zu went to process %d, which is "
-				      "not saved: nobody gets them",
-				      index, id);
-	return fcntl(fd, F_SETOWN_EX, &owner) ? err_sys(errno, "cannot set an owner") : NULL;
+		return restoring_note(
+			r->all,
+			"signals for object %zu went to process %d, which is "
+			"not saved: nobody gets them",
+			index, id);
+	return fcntl(fd, F_SETOWN_EX, &owner) ? err_sys(errno, "cannot set an owner")
+					      : NULL;
 }
 
 struct err *owner_start(struct restoring *all, size_t index, const json_t *object)

@@ -159,8 +159,8 @@ static struct err *write_chunk(int fd, const json_t *item, bool *full)
 	size_t len;
 
 	if (!json_is_string(item) ||
-	    !base64_decode(json_string_value(item), json_string_length(item), CHUNK, &bytes,
-			   &len))
+	    !base64_decode(json_string_value(item), json_string_length(item), CHUNK,
+			   &bytes, &len))
 		return err_new(ERR_CORRUPT, "the content of a pipe is no base64 of up to "
 					    "4096 bytes");
 	ssize_t n = write(fd, bytes, len);
@@ -218,7 +218,8 @@ static struct err *open_fifo(struct restoring *all, size_t index, const json_t *
 	TRY(json_get_text(object, "path", PATH_MAX - 1, &path));
 	int fd = open(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT)
-		return err_refuse("file-gone", path, "FIFO %s is not there any more", path);
+		return err_refuse("file-gone", path, "FIFO %s is not there any more",
+				  path);
 	if (fd < 0)
 		return err_sys(errno, "cannot open FIFO %s", path);
 	*anchor = fd;
@@ -226,8 +227,9 @@ static struct err *open_fifo(struct restoring *all, size_t index, const json_t *
 	if (fstat(fd, &st) || !S_ISFIFO(st.st_mode))
 		return err_refuse("file-changed", path, "%s is no FIFO any more", path);
 	if (ioctl(fd, FIONREAD, &len) || len)
-		return restoring_note(all, "FIFO %s is not empty: what was in it when it was "
-					   "saved is not put there",
+		return restoring_note(all,
+				      "FIFO %s is not empty: what was in it when it was "
+				      "saved is not put there",
 				      path);
 	return fill(fd, index, object);
 }

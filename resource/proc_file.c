@@ -77,7 +77,8 @@ static struct err *open_it(const char *path, const json_t *object, int *fd)
 	if (*fd < 0)
 		return err_sys(errno, "cannot open %s", path);
 	if (fstatfs(*fd, &fs) || fs.f_type == EXT4_SUPER_MAGIC)
-		return err_refuse("file-changed", path, "%s is an ordinary file now", path);
+		return err_refuse("file-changed", path, "%s is an ordinary file now",
+				  path);
 	return reopen_seek(*fd, object);
 }
 

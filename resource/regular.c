@@ -87,12 +87,12 @@ static struct err *check_same(const struct restoring *all, const json_t *object,
 	bool longer = (uint64_t)st.st_size >= size;
 	if (same || policy == FILES_ANY || (policy == FILES_APPEND_OK && longer))
 		return NULL;
-	return err_refuse("file-changed", path,
-			  "file %s had %" PRIu64 " bytes when it was saved and has %" PRIu64
-			  " now%s (--files=%s)",
-			  path, size, (uint64_t)st.st_size,
-			  (uint64_t)st.st_size == size ? ", written since" : "",
-			  allowed[policy]);
+	return err_refuse(
+		"file-changed", path,
+		"file %s had %" PRIu64 " bytes when it was saved and has %" PRIu64
+		" now%s (--files=%s)",
+		path, size, (uint64_t)st.st_size,
+		(uint64_t)st.st_size == size ? ", written since" : "", allowed[policy]);
 }
 
 // An unnamed file where it was, or, where that cannot be, in memory.

@@ -35,10 +35,11 @@ struct err *reopen_path(const json_t *object, int more, int *fd)
 	if (*fd >= 0)
 		return NULL;
 	if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
-		return err_refuse("file-gone", path,
-				  "file %s was open when the process was saved and is not "
-				  "there any more",
-				  path);
+		return err_refuse(
+			"file-gone", path,
+			"file %s was open when the process was saved and is not "
+			"there any more",
+			path);
 	return err_sys(errno, "cannot open %s", path);
 }
 

@@ -48,7 +48,7 @@ struct err *save_credentials(struct saver *s)
 struct err *save_signals(struct saver *s)
 	must_check; // handlers, masks, pending, itimers, POSIX timers
 struct err *save_descriptors(struct saver *s) must_check; // and what they lead to
-// When all processes of the tree are saved, still standing, their savers still there: what leads from one object to others.
+// When all processes of the tree are saved, still standing, process, pidfd and state of each saver still there: what leads from one object to others.
 struct err *saving_finish(struct saving *all) must_check;
 void saving_deinit(struct saving *all); // the index; objects and notes stay with the caller
 

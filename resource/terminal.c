@@ -164,8 +164,9 @@ static struct err *make_slave(struct restoring *all, size_t index, const json_t 
 		TRY(make_master(all, master, of));
 	TRY(reopen_flags(object, &flags));
 	all->files[index] = ioctl(all->files[master], TIOCGPTPEER, flags | O_NONBLOCK);
-	return all->files[index] < 0 ? err_sys(errno, "cannot open the slave of a terminal")
-				     : NULL;
+	return all->files[index] < 0
+		       ? err_sys(errno, "cannot open the slave of a terminal")
+		       : NULL;
 }
 
 static struct err *make(struct restoring *all, size_t index, const json_t *object)

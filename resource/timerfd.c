@@ -66,9 +66,9 @@ static struct err *make(struct restoring *all, size_t index, const json_t *objec
 
 	TRY(json_get_i32(object, "clock", 0, CLOCKS, &clock));
 	all->files[index] = timerfd_create(clock, TFD_CLOEXEC | TFD_NONBLOCK);
-	return all->files[index] < 0 ? err_sys(errno, "cannot make a timerfd of clock %d",
-					       clock)
-				     : NULL;
+	return all->files[index] < 0
+		       ? err_sys(errno, "cannot make a timerfd of clock %d", clock)
+		       : NULL;
 }
 
 static struct timespec from_ns(int64_t ns)

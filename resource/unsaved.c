@@ -15,19 +15,18 @@ static struct err *refuse(const struct open_file *f, const char *why)
 	return open_file_refuse(f, "unsaved-descriptor", "%s", why);
 }
 
-#define NEVER_SAVED(id, kind_name, prefix, why)                             \
-	static bool id##_recognises(const struct open_file *f)              \
-	{                                                                   \
-		return is_anonymous(f, prefix);                             \
-	}                                                                   \
-	static struct err *id##_save(const struct open_file *f, json_t *o)  \
-	{                                                                   \
-		(void)o;                                                    \
-		return refuse(f, why);                                      \
-	}                                                                   \
-	const struct file_kind kind_##id = {.name = kind_name,              \
-					    .recognises = id##_recognises,  \
-					    .save = id##_save}
+#define NEVER_SAVED(id, kind_name, prefix, why)                            \
+	static bool id##_recognises(const struct open_file *f)             \
+	{                                                                  \
+		return is_anonymous(f, prefix);                            \
+	}                                                                  \
+	static struct err *id##_save(const struct open_file *f, json_t *o) \
+	{                                                                  \
+		(void)o;                                                   \
+		return refuse(f, why);                                     \
+	}                                                                  \
+	const struct file_kind kind_##id = {                               \
+		.name = kind_name, .recognises = id##_recognises, .save = id##_save}
 
 NEVER_SAVED(io_uring, "io_uring", "[io_uring]",
 	    "requests of an io_uring live in the kernel and cannot be read");

@@ -334,6 +334,38 @@ static const struct code_text table[] = {
 	 "Remove the later one first; or merge it into a full core with 'molt show "
 	 "--core'."},
 
+	// Descriptors of a checkpoint.
+	{"unsaved-descriptor", "a descriptor cannot be saved",
+	 "What it leads to lives in the kernel, on a device or with another process in a "
+	 "way that cannot be read and made again. The message names descriptor, kind and "
+	 "path.",
+	 "Leave it out with --skip KIND: the restored program finds it closed. Or let "
+	 "the program close it before the checkpoint."},
+	{"outside-end", "the other end belongs to a process that is not saved",
+	 "A pipe without the process that holds its other end leads nowhere. Only "
+	 "standard input and output may: molt's own take their place when the old ones "
+	 "are gone.",
+	 "Save both with --tree, or leave it out with --skip KIND."},
+	{"epoll-target", "an epoll watches what no saved process has",
+	 "A file was registered and closed, but lives on in a process outside; the "
+	 "registration cannot be made again without it.",
+	 "Save that process too (--tree), or leave the epoll out with --skip epoll."},
+	{"inotify-watch", "a watch of inotify leads to no path",
+	 "The watched file was removed, or its file system cannot open files by handle "
+	 "(which also takes CAP_DAC_READ_SEARCH).",
+	 "Leave it out with --skip inotify."},
+	{"file-changed", "a file is not as it was when the process was saved",
+	 "The process goes on from offsets and data that belong to the saved content.",
+	 "Put the file back, or allow growth with --files=append-ok, any change with "
+	 "--files=any."},
+	{"file-gone", "a file that was open is not there any more",
+	 "The restored process needs it under the path that the message names.",
+	 "Put it back, or save with --skip KIND."},
+	{"lock-taken", "another process has a lock the restored one needs",
+	 "The saved process held a lock on the file, and somebody else holds one that "
+	 "excludes it now, perhaps the saved process itself.",
+	 "End the other process, or restore with --replace PID."},
+
 	// The moment.
 	{"not-quiescent", "a thread stayed inside changed code",
 	 "Some thread was in a changed function (or called from one) the whole time. "
