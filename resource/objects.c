@@ -9,6 +9,7 @@
 #include <sys/param.h>
 #include <sys/resource.h>
 
+#include "os/fds.h"
 #include "resource/files.h"
 #include "resource/locks.h"
 #include "resource/owner.h"
@@ -75,6 +76,15 @@ static struct err *set_flags(int fd, const json_t *object)
 	return NULL;
 }
 
+// Whoever started molt has it too, and its flags are his.
+static bool is_callers(int fd)
+{
+	for (int i = 0; i <= STDERR_FILENO; i++)
+		if (os_kcmp_file(getpid(), fd, getpid(), i) == 0)
+			return true;
+	return false;
+}
+
 static struct err *make(struct restoring *all, size_t index)
 {
 	const json_t *object = restoring_object(all, index);
@@ -85,8 +95,8 @@ static struct err *make(struct restoring *all, size_t index)
 		return NULL;
 	if (all->files[index] < 0)
 		TRY(kind->make(all, index, object));
-	// The caller's own standard output keeps its flags.
-	if (all->files[index] < 0 || json_has(object, "outside"))
+	if (all->files[index] < 0 ||
+	    (json_has(object, "outside") && is_callers(all->files[index])))
 		return NULL;
 	TRY(set_flags(all->files[index], object));
 	return locks_make(all, index, object, false);

@@ -33,27 +33,27 @@ static int64_t in_ns(struct timespec t)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-struct err *outside_save(const struct open_file *f, int highest_fd, json_t *object)
+struct err *outside_save(const struct open_file *f, json_t *object)
 {
 	char boot[64];
 	json_t *o;
 
-	if (highest_fd > STDERR_FILENO)
-		return open_file_refuse(
-			f, "outside-end",
-			"its other end is held by a process that is not saved");
 	TRY(boot_id(boot, sizeof(boot)));
 	TRY(json_put_object(object, "outside", &o));
-	TRY(json_put_int(o, "stdio", f->fd <= STDERR_FILENO ? f->fd : 0));
+	if (f->fd <= STDERR_FILENO)
+		TRY(json_put_int(o, "stdio", f->fd));
 	TRY(json_put(o, "boot_id", json_string(boot)));
+	// Numbers of terminals are used again, and their inodes with them.
+	if (S_ISCHR(f->st.st_mode))
+		TRY(json_put_int(o, "ctime", in_ns(f->st.st_ctim)));
 	TRY(json_put_int(o, "dev", (json_int_t)f->st.st_dev));
-	TRY(json_put_int(o, "ino", (json_int_t)f->st.st_ino));
-	return json_put_int(o, "ctime", in_ns(f->st.st_ctim));
+	return json_put_int(o, "ino", (json_int_t)f->st.st_ino);
 }
 
 struct wanted {
 	dev_t dev;
 	ino_t ino;
+	int64_t ctime; // 0: no matter
 };
 
 // Looks among the descriptors of one process.
@@ -84,9 +84,11 @@ static struct err *find_living(const json_t *o, int flags, int *ret)
 	const char *saved;
 	char boot[64];
 	uint64_t dev, ino;
+	int64_t ctime;
 	size_t n = 0;
 
 	*ret = -1;
+	TRY(json_opt_int(o, "ctime", 1, INT64_MAX, 0, &ctime));
 	TRY(json_get_string(o, "boot_id", &saved));
 	TRY(json_get_u64(o, "dev", INT64_MAX, &dev));
 	TRY(json_get_u64(o, "ino", INT64_MAX, &ino));
@@ -98,12 +100,12 @@ static struct err *find_living(const json_t *o, int flags, int *ret)
 		return err_sys(r, "cannot list processes");
 	for (size_t i = 0; i < n && *ret < 0; i++)
 		if (pids[i] != getpid())
-			*ret = find_in(pids[i], (struct wanted){dev, ino}, flags);
+			*ret = find_in(pids[i], (struct wanted){dev, ino, ctime}, flags);
 	return NULL;
 }
 
 // The caller's own. A file must not be opened anew: its offset is shared with the caller.
-static int callers(int number, int flags)
+int outside_callers(int number, int flags)
 {
 	struct stat st;
 	char path[40];
@@ -124,19 +126,15 @@ struct err *outside_make(struct restoring *all, size_t index, const json_t *obje
 	int number, flags, *fd = &all->files[index];
 
 	TRY(json_get_object(object, "outside", &o));
-	TRY(json_get_i32(o, "stdio", 0, STDERR_FILENO, &number));
+	TRY(json_opt_i32(o, "stdio", 0, STDERR_FILENO, -1, &number));
 	TRY(json_get_string(object, "path", &path));
 	TRY(reopen_flags(object, &flags));
 	TRY(find_living(o, flags, fd));
-	if (*fd >= 0)
+	if (*fd >= 0 || number < 0)
 		return NULL;
-	*fd = callers(number, flags);
+	*fd = outside_callers(number, flags);
 	if (*fd < 0)
-		return err_refuse(
-			"outside-end", path,
-			"%s led to a process that was not saved, and molt's own "
-			"standard %s cannot take its place",
-			path, names[number]);
+		return NULL;
 	return restoring_note(
 		all,
 		"descriptor %d led to a process that was not saved (%s): it "

@@ -44,14 +44,13 @@ struct ends {
 	size_t first, n;
 	const struct open_file *reader; // NULL: none
 	bool writer, packets;
-	int last_fd; // the highest number that one of them is known by
 };
 
 static void find_ends(const struct open_file *f, struct ends *ret)
 {
 	size_t at = 0, i;
 
-	*ret = (struct ends){.first = SIZE_MAX, .last_fd = -1};
+	*ret = (struct ends){.first = SIZE_MAX};
 	while (saving_next_on_inode(f->s->all, f->st.st_dev, f->st.st_ino, &at, &i)) {
 		const struct open_file *end = saving_open_file(f->s->all, i);
 
@@ -61,7 +60,6 @@ static void find_ends(const struct open_file *f, struct ends *ret)
 			ret->reader = end;
 		ret->writer |= writes(end->flags);
 		ret->packets |= writes(end->flags) && end->flags & O_DIRECT;
-		ret->last_fd = end->fd > ret->last_fd ? end->fd : ret->last_fd;
 	}
 }
 
@@ -122,7 +120,7 @@ static struct err *check_other_end(const struct open_file *f, const struct ends 
 		return err_sys(errno, "cannot look at %s", f->path);
 	if (p.revents & (ends->reader ? POLLHUP : POLLERR))
 		return NULL;
-	return outside_save(f, ends->last_fd, object);
+	return outside_save(f, object);
 }
 
 static struct err *save_late(const struct open_file *f, json_t *object)
@@ -147,7 +145,7 @@ static struct err *save_late(const struct open_file *f, json_t *object)
 	TRY(json_put_int(object, "capacity", capacity));
 	TRY(json_put_bool(object, "packets", ends.packets));
 	// What is in a pipe that others read is theirs.
-	if (!ends.reader || json_has(object, "outside"))
+	if (!ends.reader)
 		return NULL;
 	TRY(open_file_here(ends.reader, &reader));
 	return copy_content(f, reader, capacity, object);
@@ -241,7 +239,10 @@ static struct err *make(struct restoring *all, size_t index, const json_t *objec
 	int from = -1;
 
 	if (json_has(object, "outside"))
-		return outside_make(all, index, object);
+		TRY(outside_make(all, index, object));
+	if (all->files[index] >= 0)
+		return NULL;
+	// What was outside is gone: the pipe has no other end then, as when that process closed it.
 	TRY(json_get_u64(object, "pipe", index, &first));
 	TRY(json_get_bool(object, "fifo", &fifo));
 	if (first == index && fifo)

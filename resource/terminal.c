@@ -116,7 +116,7 @@ static struct err *save_late(const struct open_file *f, json_t *object)
 		return NULL;
 	if (is_slave(f->st.st_rdev) && find_master(f, &master))
 		return json_put_int(object, "slave_of", (json_int_t)master);
-	return outside_save(f, -1, object);
+	return outside_save(f, object);
 }
 
 static struct err *set(int fd, const json_t *object)
@@ -171,11 +171,26 @@ static struct err *make_slave(struct restoring *all, size_t index, const json_t 
 
 static struct err *make(struct restoring *all, size_t index, const json_t *object)
 {
+	const char *path;
+	int flags;
+
 	if (json_has(object, "master"))
 		return make_master(all, index, object);
 	if (json_has(object, "slave_of"))
 		return make_slave(all, index, object);
-	return outside_make(all, index, object);
+	TRY(json_get_string(object, "path", &path));
+	TRY(reopen_flags(object, &flags));
+	TRY(outside_make(all, index, object));
+	for (int i = 0; i <= STDERR_FILENO && all->files[index] < 0; i++)
+		if (isatty(i))
+			all->files[index] = outside_callers(i, flags);
+	return all->files[index] >= 0
+		       ? NULL
+		       : err_refuse("terminal-gone", path,
+				    "terminal %s is not there any more, and molt's own "
+				    "standard input and output are none that can take "
+				    "its place",
+				    path);
 }
 
 const struct file_kind kind_terminal = {.name = "terminal",

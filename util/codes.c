@@ -341,11 +341,10 @@ static const struct code_text table[] = {
 	 "path.",
 	 "Leave it out with --skip KIND: the restored program finds it closed. Or let "
 	 "the program close it before the checkpoint."},
-	{"outside-end", "the other end belongs to a process that is not saved",
-	 "A pipe without the process that holds its other end leads nowhere. Only "
-	 "standard input and output may: molt's own take their place when the old ones "
-	 "are gone.",
-	 "Save both with --tree, or leave it out with --skip KIND."},
+	{"terminal-gone", "the terminal of the saved process is not there any more",
+	 "Its other end belonged to a process that was not saved, and molt was started "
+	 "without a terminal that could take its place.",
+	 "Restore from a terminal, or save with --skip terminal."},
 	{"epoll-target", "an epoll watches what no saved process has",
 	 "A file was registered and closed, but lives on in a process outside; the "
 	 "registration cannot be made again without it.",
