@@ -79,6 +79,12 @@ static uint32_t elf_flags(int prot)
 static struct err *emit(struct planner *p, taddr_t addr, uint64_t len, uint64_t offset,
 			uint64_t in_file)
 {
+	const Elf64_Phdr *before = &p->ret->v.v[p->ret->v.n - 1];
+
+	// As in the kernel's cores, what has no bytes stands where the one before ends; elfutils goes by that.
+	if (!in_file)
+		offset = before->p_type == PT_LOAD ? before->p_offset + before->p_filesz
+						   : CORE_PAGE;
 	return vec_push(&p->ret->v, (Elf64_Phdr){.p_type = PT_LOAD,
 						 .p_flags = elf_flags(p->map->prot),
 						 .p_offset = offset,
@@ -92,7 +98,6 @@ static struct err *emit(struct planner *p, taddr_t addr, uint64_t len, uint64_t 
 static struct err *flush(struct planner *p, taddr_t until)
 {
 	Elf64_Phdr *piece = &p->piece;
-	uint64_t offset = CORE_PAGE;
 
 	if (piece->p_filesz) {
 		if (piece->p_vaddr > p->done)
@@ -100,11 +105,10 @@ static struct err *flush(struct planner *p, taddr_t until)
 		TRY(emit(p, piece->p_vaddr, piece->p_filesz, piece->p_offset,
 			 piece->p_filesz));
 		p->done = piece->p_vaddr + piece->p_filesz;
-		offset = piece->p_offset + piece->p_filesz;
 		piece->p_filesz = 0;
 	}
 	if (until > p->done) {
-		TRY(emit(p, p->done, until - p->done, offset, 0));
+		TRY(emit(p, p->done, until - p->done, 0, 0));
 		p->done = until;
 	}
 	return NULL;
