@@ -9,16 +9,8 @@
 		return NULL;                         \
 	}
 
-STUB(restore_objects, struct restoring *r)
-STUB(restoring_start, struct restoring *r)
-STUB(restore_descriptors, struct restorer *r)
 STUB(restore_process, struct restorer *r)
 STUB(restore_signals, struct restorer *r)
 STUB(restore_threads, struct restorer *r)
 STUB(restore_credentials, struct restorer *r)
 STUB(restore_timers, struct restorer *r)
-
-__attribute__((weak)) void restoring_deinit(struct restoring *all)
-{
-	(void)all;
-}
