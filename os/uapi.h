@@ -54,3 +54,6 @@ struct uapi_pm_scan_arg {
 struct uapi_sud_config {
 	uint64_t mode, selector, offset, len;
 };
+// Linux 6.5 and 6.16, include/uapi/asm-generic/socket.h
+#define UAPI_SO_PASSPIDFD 76
+#define UAPI_SO_PASSRIGHTS 83

@@ -15,6 +15,7 @@
 #include "os/proc.h"
 #include "resource/locks.h"
 #include "resource/owner.h"
+#include "resource/socket_state.h"
 #include "util/cleanup.h"
 
 static const struct file_kind *const kinds[] = {
@@ -145,7 +146,7 @@ static struct err *find_in_group(const struct file_index *x, const struct group 
 	return NULL;
 }
 
-static bool is_skipped(const struct saving *all, const char *kind)
+bool saving_skips(const struct saving *all, const char *kind)
 {
 	for (size_t i = 0; i < all->opt->n_skip; i++)
 		if (!strcmp(all->opt->skip[i], kind))
@@ -168,7 +169,7 @@ static struct err *save_object(struct known_file *k)
 	TRY(json_put_int(k->object, "flags", f->flags));
 	TRY(json_put_int(k->object, "offset", (int64_t)MIN(f->pos, (uint64_t)INT64_MAX)));
 	TRY(json_put_text(k->object, "path", f->path));
-	if (is_skipped(all, kind->name)) {
+	if (!kind->skips_itself && saving_skips(all, kind->name)) {
 		TRY(json_put_bool(k->object, "skipped", true));
 		return saving_note(all,
 				   "descriptor %d (%s, %s) of process %d is left out: "
@@ -363,6 +364,8 @@ void saving_deinit(struct saving *all)
 {
 	struct file_index *x = all->index;
 
+	socket_saving_free(all->sockets);
+	all->sockets = NULL;
 	if (!x)
 		return;
 	vec_for_each(k, &x->files)

@@ -23,6 +23,7 @@ struct open_file {
 
 struct file_kind {
 	const char *name; // the member "kind", and what --skip takes
+	bool skips_itself; // save and save_late ask saving_skips: they go without a part only
 	// The first kind of the table that says yes has it.
 	bool (*recognises)(const struct open_file *f);
 	// Adds the kind's members to the object, which has "kind", "flags", "offset" and "path" already. ERR_REFUSED (open_file_refuse) when
@@ -58,6 +59,7 @@ struct err *open_file_refuse(const struct open_file *f, const char *code, const 
 // A number of fdinfo, "eventfd-count: " with base 16; false when there is none or it is none.
 bool fdinfo_u64(const char *info, const char *key, int base, uint64_t *ret);
 
+bool saving_skips(const struct saving *all, const char *kind); // --skip KIND
 // The object of a descriptor that the tool has (received from a queue): finds or makes it. Takes the descriptor over.
 struct err *saving_add_here(struct saver *s, int fd, size_t *index) must_check;
 // Objects that live on this inode, the first from *at on, which becomes the one behind; false: no more.

@@ -11,8 +11,10 @@
 
 #include "os/fds.h"
 #include "resource/files.h"
+#include "resource/handover.h"
 #include "resource/locks.h"
 #include "resource/owner.h"
+#include "resource/socket_state.h"
 #include "util/cleanup.h"
 
 enum {
@@ -94,6 +96,10 @@ static struct err *make(struct restoring *all, size_t index)
 	if (json_is_true(json_object_get(object, "skipped")))
 		return NULL;
 	if (all->files[index] < 0)
+		TRY(handover_take(all, index, object));
+	if (handover_is(all, index)) // nothing of it changes before its process ends
+		return NULL;
+	if (all->files[index] < 0)
 		TRY(kind->make(all, index, object));
 	if (all->files[index] < 0 ||
 	    (json_has(object, "outside") && is_callers(all->files[index])))
@@ -115,6 +121,8 @@ static struct err *named(struct err *e, const struct restoring *all, size_t inde
 static struct err *start_one(struct restoring *all, size_t index, const json_t *object,
 			     const struct file_kind *kind)
 {
+	if (handover_is(all, index))
+		return set_flags(all->files[index], object);
 	if (kind->start)
 		TRY(kind->start(all, index, object));
 	TRY(locks_make(all, index, object, true));
@@ -168,8 +176,10 @@ struct err *restore_objects(struct restoring *all)
 		all->files[i] = -1;
 	all->n_files = n;
 	TRY(raise_own_limit(n));
+	TRY(handover_read(all));
 	for (size_t i = 0; i < n; i++)
 		TRY(named(make(all, i), all, i));
+	TRY(handover_note_rest(all));
 	return for_each(all, false);
 }
 
@@ -187,6 +197,10 @@ void restoring_deinit(struct restoring *all)
 		close(*fd);
 	free(all->files);
 	vec_free(&all->kept);
+	socket_restoring_free(all->sockets);
+	handover_free(all->handed);
+	all->sockets = NULL;
+	all->handed = NULL;
 	all->files = NULL;
 	all->n_files = 0;
 }

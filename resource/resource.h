@@ -25,7 +25,8 @@ struct saving {
 	const struct save_options *opt;
 	json_t *objects;	  // {"files": [...], "memory": [...], ...}
 	struct file_index *index; // which open file description is which object (kcmp); files.c
-	VEC(char *) notes;	  // remarks for the user
+	struct socket_saving *sockets; // NULL: no UNIX socket seen yet; socket_state.h
+	VEC(char *) notes;	       // remarks for the user
 };
 
 struct saver { // one process, every thread at PTRACE_EVENT_STOP
@@ -73,8 +74,10 @@ struct restoring {
 	size_t n_files;
 	int *memory; // for each of objects["memory"], the tool's descriptor (of a memfd, /dev/shm file ...), -1: has none; by restore/
 	size_t n_memory;
-	VEC(int) kept;	   // descriptors that are closed with the rest
-	VEC(char *) notes; // the caller's
+	struct socket_restoring *sockets; // socket_state.h
+	struct handover_fds *handed;	  // what the living process has; handover.h
+	VEC(int) kept;			  // descriptors that are closed with the rest
+	VEC(char *) notes;		  // the caller's
 };
 
 struct restorer { // one process

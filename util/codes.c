@@ -384,9 +384,6 @@ static const struct code_text table[] = {
 	{"link-map-changing", "the process is loading or unloading a library",
 	 "ld.so was at work on its list of modules all the time that molt looked.",
 	 "Nothing was changed: try again."},
-	{"too-many-threads", "the process has more threads than molt can roll back as one",
-	 "Every thread needs a place of its own while it stands.",
-	 "Restore the checkpoint with --replace instead."},
 	{"no-safe-thread", "no thread is at a place where work can begin",
 	 "molt starts in the process by one injected call; no thread stopped at a "
 	 "place where that is safe (outside of restartable sequences, signal "
@@ -504,6 +501,34 @@ static const struct code_text table[] = {
 	 "different: a register that gcc's -fipa-ra knew to be untouched by what it "
 	 "calls, or C++ exceptions or cleanups that pass through it.",
 	 "Leave the function out of --keep-old, or build with -fno-ipa-ra."},
+	{"address-in-use", "the address of a saved socket is taken",
+	 "Another socket has the address that a saved one listens at or is bound to: the "
+	 "saved "
+	 "process lives still, was started again, or its last connections have not timed "
+	 "out "
+	 "(TIME_WAIT, a minute) and the program does not set SO_REUSEADDR.",
+	 "End the process that has it ('ss -tlnp' names it), or take its place with "
+	 "--replace "
+	 "PID."},
+	{"peer-outside", "a UNIX connection leads to a process that is not saved",
+	 "The other end belongs to a process outside of the checkpoint, which would see "
+	 "the "
+	 "connection end; it cannot be made again from one side.",
+	 "Save both with --tree, or go without it (--skip unix): the program finds it "
+	 "closed "
+	 "after a restore, and has it back with --replace."},
+	{"socket-filter", "a socket has a filter that cannot be read",
+	 "An eBPF program is attached to it. Only the process that loaded it knows what "
+	 "it is.",
+	 "Go without the socket (--skip KIND with the kind that the message names)."},
+	{"socket-queue", "too much waits in the queue of a socket",
+	 "A single message of more than 256 MiB cannot be stored.",
+	 "Take the checkpoint when the program has read it."},
+	{"unsaved-socket", "molt cannot save this kind of socket",
+	 "Only TCP, UDP, UNIX and netlink sockets of the process's own network namespace "
+	 "can be "
+	 "made again.",
+	 "Go without it (--skip socket): the program finds its descriptor closed."},
 	{"no-write-tracking", "writes of the process cannot be tracked",
 	 "userfaultfd with asynchronous write protection (Linux 6.7) is missing, "
 	 "forbidden by "
