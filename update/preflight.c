@@ -314,6 +314,34 @@ static struct err *check_kinship(const struct plan *p)
 	return NULL;
 }
 
+static const struct func *user_of(const struct diff *d, const struct section *sec)
+{
+	vec_for_each(f, &d->new_funcs)
+		vec_for_each(in, &f->body.insns)
+			if (in->ref == REF_DATA && in->target - sec->addr < sec->size)
+				return f;
+	return NULL;
+}
+
+// A restartable sequence is known to the kernel by a descriptor without a symbol, which names places inside its
+// function. Code of NEW that used OLD's descriptor would not be restarted.
+static struct err *check_rseq(const struct diff *d)
+{
+	vec_for_each(sec, &d->new->alloc_sections) {
+		if (strcmp(sec->name, "__rseq_cs") || !sec->size)
+			continue;
+		const struct func *f = user_of(d, sec);
+		const char *name = f ? f->name : d->new->path;
+
+		return err_refuse(
+			"rseq-section", name,
+			"%s has a restartable sequence (rseq) of its own, which "
+			"molt cannot move",
+			name);
+	}
+	return NULL;
+}
+
 struct err *preflight(struct plan *p, const struct plan_options *opt)
 {
 	if (p->diff->by_shape)
@@ -326,6 +354,7 @@ struct err *preflight(struct plan *p, const struct plan_options *opt)
 	TRY(check_facts(p));
 	TRY(note_constructors(p));
 	TRY(check_types(p, opt));
+	TRY(check_rseq(p->diff));
 	TRY(check_variables(p->diff));
 	return check_tables(p->diff);
 }

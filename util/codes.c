@@ -289,6 +289,14 @@ static const struct code_text table[] = {
 	 "where that is.",
 	 "Keep the symbols (link without -s and --strip-all, use 'objcopy "
 	 "--only-keep-debug'), or restart the program."},
+	{"rseq-section", "the program has restartable sequences of its own",
+	 "The kernel knows such a sequence (rseq(2)) by a descriptor in the section "
+	 "__rseq_cs, which has no name and holds addresses inside the function; threads "
+	 "may "
+	 "be inside the old one.",
+	 "Restart the program. Sequences of glibc and of libraries that are not updated "
+	 "are "
+	 "no obstacle."},
 	{"ambiguous-ref", "a reference on the boundary of two objects",
 	 "An address in changed code is the end of one object and the start of the "
 	 "next; the two would live at different places, and nothing decides which is "
