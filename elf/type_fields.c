@@ -8,7 +8,7 @@
 #include "elf/type_die.h"
 #include "util/cleanup.h"
 
-enum { MAX_FIELDS = 1 << 20, WORD = 8 };
+enum { MAX_FIELDS = 1 << 20 };
 
 struct flatten {
 	const struct dies *d;
@@ -137,16 +137,6 @@ static struct err *close_gaps(struct type_fields *raw, uint64_t size,
 	return add_padding(to, end, size);
 }
 
-static struct err *words(uint64_t size, struct type_fields *ret)
-{
-	for (uint64_t at = 0; at < size; at += WORD)
-		TRY(vec_push(&ret->v,
-			     (struct type_field){.offset = at,
-						 .size = size - at < WORD ? size - at
-									  : WORD}));
-	return NULL;
-}
-
 struct err *type_fields(const struct dwarf_names *n, size_t die, uint64_t size,
 			struct type_fields *ret)
 {
@@ -155,9 +145,9 @@ struct err *type_fields(const struct dwarf_names *n, size_t die, uint64_t size,
 
 	*ret = (struct type_fields){};
 	if (!n->dies || !die || !type_size(n->dies, die))
-		return words(size, ret);
+		return NULL;
 	TRY(add_type(&f, die, 0, 0));
-	return f.too_many ? words(size, ret) : close_gaps(&raw, size, ret);
+	return f.too_many ? NULL : close_gaps(&raw, size, ret);
 }
 
 void type_fields_deinit(struct type_fields *f)

@@ -18,7 +18,7 @@ struct type_fields {
 
 // Flattens the type at `die` (struct dwarf_var.die of these names). A union is one unit, neighbouring
 // bit-fields are one unit, arrays are flattened element by element. Refuses nothing: a type that is
-// unknown, incomplete or too large (over 1 million fields) gives one field for each 8 bytes of `size`.
+// unknown, incomplete or too large (over 1 million fields) gives no fields, and nothing is known but `size`.
 struct err *type_fields(const struct dwarf_names *n, size_t die, uint64_t size,
 			struct type_fields *ret) must_check;
 void type_fields_deinit(struct type_fields *f);

@@ -10,7 +10,10 @@
 #include "update/pointers.h"
 #include "util/cleanup.h"
 
-enum { STRING_MAX = 4096 };
+enum {
+	STRING_MAX = 4096,
+	WINDOW = 1 << 18, // bytes of a variable that are looked at at once
+};
 
 // A variable being merged.
 struct merging {
@@ -19,8 +22,9 @@ struct merging {
 	taddr_t ours; // where its bytes are now
 	taddr_t dest; // where they will be; differs from `ours` for a moved variable
 	struct commit *carry; // moved: patches go here, inside the stop
-	uint8_t *now;	      // its bytes in the process
-	uint64_t now_size;
+	uint64_t now_size;    // how much of it both programs have
+	uint8_t *window;      // its bytes in the process, from `begin` on
+	uint64_t begin, in_window;
 	bool conflict; // of the unit at hand
 	bool differs;  // some word of the unit differs in both files
 	bool touched;  // the process has changed some word of it
@@ -76,16 +80,39 @@ static struct err *is_pristine(const struct plan *p, const struct initial_word *
 	return points_to_string(p, ours, initial_string(p->subject->old, base), ret);
 }
 
+static struct err *begin_merging(struct merging *m)
+{
+	m->now_size = m->old->size < m->new->size ? m->old->size : m->new->size;
+	m->window = malloc(m->now_size < WINDOW ? m->now_size + 1 : WINDOW);
+	return m->window ? NULL : err_nomem();
+}
+
+// Some bytes of the variable in the process.
+static struct err *ours_at(struct merging *m, uint64_t off, uint8_t len, uint64_t *ret)
+{
+	if (off < m->begin || off + len > m->begin + m->in_window) {
+		uint64_t left = m->now_size - off;
+
+		m->begin = off;
+		m->in_window = left < WINDOW ? left : WINDOW;
+		TRY(mem_read(m->p->subject->process->pid, m->ours + off, m->window,
+			     m->in_window));
+	}
+	*ret = 0;
+	memcpy(ret, m->window + (off - m->begin), len);
+	return NULL;
+}
+
 // One word in place: ours == base takes theirs, else ours stays.
 static struct err *merge_word(struct merging *m, uint64_t off, uint8_t len)
 {
 	struct plan *p = m->p;
 	struct initial_word base = initial_word(p->subject->old, m->old->addr + off, len);
 	struct initial_word theirs = initial_word(p->new, m->new->addr + off, len);
-	uint64_t ours = 0, their_value;
+	uint64_t ours, their_value;
 	bool known, pristine;
 
-	memcpy(&ours, m->now + off, len);
+	TRY(ours_at(m, off, len, &ours));
 	TRY(is_pristine(p, &base, ours, &pristine));
 	m->touched |= !pristine;
 	if (initial_equal(p, &base, &theirs))
@@ -110,10 +137,10 @@ static struct err *carry_word(struct merging *m, uint64_t off, uint8_t len)
 {
 	struct plan *p = m->p;
 	struct initial_word base = initial_word(p->subject->old, m->old->addr + off, len);
-	uint64_t ours = 0, base_value, image_value = 0;
+	uint64_t ours, base_value, image_value = 0;
 	bool base_known;
 
-	memcpy(&ours, m->now + off, len);
+	TRY(ours_at(m, off, len, &ours));
 	TRY(initial_value_old(p, &base, &base_value, &base_known));
 	if (base_known && ours == base_value)
 		return NULL;
@@ -151,15 +178,6 @@ static struct err *merge_unit(struct merging *m, uint64_t off, uint64_t size)
 		m->new->name, off);
 }
 
-static struct err *read_now(struct merging *m)
-{
-	m->now_size = m->old->size < m->new->size ? m->old->size : m->new->size;
-	m->now = malloc(m->now_size + 8);
-	if (!m->now)
-		return err_nomem();
-	return mem_read(m->p->subject->process->pid, m->ours, m->now, m->now_size);
-}
-
 static struct err *merge_by_word(struct merging *m)
 {
 	for (uint64_t off = 0; off < m->now_size; off += 8)
@@ -175,6 +193,8 @@ static struct err *merge_units(struct merging *m)
 	if (!m->new->type_die)
 		return merge_by_word(m);
 	TRY(type_fields(&m->p->diff->new_names, m->new->type_die, m->now_size, &fields));
+	if (!fields.v.n)
+		e = merge_by_word(m);
 	vec_for_each(f, &fields.v)
 		if (!e && !f->is_padding && f->offset < m->now_size &&
 		    f->size <= m->now_size - f->offset)
@@ -245,25 +265,26 @@ static struct err *merge_pair(struct plan *p, uint32_t pair)
 	if (vp->verdict == VAR_SAME && !leads_to_moved(p, m.new))
 		return NULL;
 	m.ours = m.dest = layout_data(&p->layout, m.new->addr);
-	struct err *e = read_now(&m);
+	struct err *e = begin_merging(&m);
 	if (!e)
 		e = merge_units(&m);
 	if (!e)
 		e = fill_growth(&m);
-	free(m.now);
+	free(m.window);
 	return e;
 }
 
 // It must be so still in the stop: its bytes are verified there, though nothing is written.
-static struct err *verify_removed(struct plan *p, const struct merging *m)
+static struct err *verify_removed(struct plan *p, struct merging *m)
 {
 	enum { VERIFY_MAX = 65536 };
 
 	for (uint64_t off = 0; off < m->now_size && off < VERIFY_MAX; off += 8) {
-		uint64_t len = m->now_size - off < 8 ? m->now_size - off : 8;
+		uint8_t len = (uint8_t)(m->now_size - off < 8 ? m->now_size - off : 8);
+		uint64_t ours;
 
-		TRY(plan_patch(p, m->ours + off, m->now + off, m->now + off, len,
-			       "removed variable"));
+		TRY(ours_at(m, off, len, &ours));
+		TRY(plan_patch(p, m->ours + off, &ours, &ours, len, "removed variable"));
 	}
 	return NULL;
 }
@@ -276,20 +297,21 @@ static struct err *check_removed(struct plan *p, const struct var *old)
 	if (!region_writable(old->region) || old->linker || old->copy_reloc || !old->size)
 		return NULL;
 	m.ours = layout_data(&p->subject->record->layout, old->addr);
-	struct err *e = read_now(&m);
+	struct err *e = begin_merging(&m);
 	bool pristine = true;
 	for (uint64_t off = 0; !e && pristine && off < old->size; off += 8) {
 		uint8_t len = (uint8_t)(old->size - off < 8 ? old->size - off : 8);
 		struct initial_word base =
 			initial_word(p->subject->old, old->addr + off, len);
-		uint64_t ours = 0;
+		uint64_t ours;
 
-		memcpy(&ours, m.now + off, len);
-		e = is_pristine(p, &base, ours, &pristine);
+		e = ours_at(&m, off, len, &ours);
+		if (!e)
+			e = is_pristine(p, &base, ours, &pristine);
 	}
 	if (!e && pristine && !p->allow_lost)
 		e = verify_removed(p, &m);
-	free(m.now);
+	free(m.window);
 	if (!e && !pristine && p->allow_lost)
 		e = plan_note(p, "variable %s goes, with what it holds", old->name);
 	else if (!e && !pristine)
@@ -367,9 +389,9 @@ struct err *merge_moved(struct plan *p, const struct moved_var *moved, struct co
 			"variable %s is resized, cannot grow where it is, and there is a "
 			"pointer to it (0x%lx)",
 			m.new->name, pointer);
-	struct err *e = read_now(&m);
+	struct err *e = begin_merging(&m);
 	if (!e)
 		e = merge_units(&m);
-	free(m.now);
+	free(m.window);
 	return e;
 }

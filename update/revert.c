@@ -56,6 +56,18 @@ static struct err *add_module(const struct record *r, uint32_t to, struct revert
 	return e;
 }
 
+static struct err *nothing_to_change(const struct record *closed, uint32_t to)
+{
+	if (!closed)
+		return err_refuse("no-generation", NULL,
+				  "generation %u ran the same program as this one", to);
+	return err_refuse(
+		"no-generation", closed->name,
+		"since generation %u only %s was updated, which the process has "
+		"closed: it runs what it ran then",
+		to, closed->name);
+}
+
 // What was closed since has nothing to go back to.
 static struct err *find(const struct record_list *records, const struct maps *maps,
 			int64_t to, struct revert *ret)
@@ -72,13 +84,17 @@ static struct err *find(const struct record_list *records, const struct maps *ma
 			       (long long)to, ret->from);
 	ret->to = to < 0 ? ret->from - 1 : (uint32_t)to;
 	struct err *e = NULL;
-	vec_for_each(f, &records->v)
-		if (!e && f->record.generation > ret->to &&
-		    record_is_mapped(&f->record, maps))
+	const struct record *closed = NULL;
+	vec_for_each(f, &records->v) {
+		if (e || f->record.generation <= ret->to)
+			continue;
+		if (record_is_mapped(&f->record, maps))
 			e = add_module(&f->record, ret->to, ret);
+		else
+			closed = &f->record;
+	}
 	if (!e && !ret->modules.n)
-		e = err_refuse("no-generation", NULL,
-			       "generation %u ran the same program as this one", ret->to);
+		e = nothing_to_change(closed, ret->to);
 	if (e)
 		revert_deinit(ret);
 	return e;

@@ -101,7 +101,8 @@ static const struct code_text table[] = {
 	 "The process runs the new program. Remove the reason and use 'molt revert PID', "
 	 "or restart it."},
 	{"no-generation", "that generation cannot be gone back to",
-	 "Its record is gone (the last 32 are kept), or it ran the same program as now.",
+	 "Its record is gone (the last 32 are kept), or it ran the same program as now, "
+	 "perhaps because the library that was updated since has been closed.",
 	 "'molt status PID' lists the generations; 'molt update PID FILE' goes to any "
 	 "program."},
 	{"not-the-program", "the process does not run the program that OLD is",

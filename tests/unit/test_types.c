@@ -379,6 +379,7 @@ START_TEST(fields_of_types)
 		"struct s { char name[5]; int n; unsigned f:3, g:4; union { long l; char "
 		"c; } u;\n"
 		"  struct in v[2]; float fl; } s; char str[6]; int arr[3];\n"
+		"long huge[1 << 27];\n"
 		"int main(void) { return 0; }";
 	static const struct type_field expected[] = {
 		{0, 5, .is_string = true},   {5, 3, .is_padding = true},
@@ -415,7 +416,10 @@ START_TEST(fields_of_types)
 		ck_assert_uint_eq(f.v.n, 3);
 		type_fields_deinit(&f);
 		ck_assert_ptr_null(type_fields(&n, 0, 20, &f));
-		ck_assert(f.v.n == 3 && f.v.v[2].size == 4);
+		ck_assert_uint_eq(f.v.n, 0);
+		// 1 GB of a type with too many members.
+		ck_assert_ptr_null(type_fields(&n, var(&n, "huge")->die, 1 << 30, &f));
+		ck_assert_uint_eq(f.v.n, 0);
 	}
 }
 END_TEST
