@@ -21,6 +21,7 @@ struct run { // of checkpoint_take
 	struct pending *pending;
 	VEC(struct task *) tasks; // the root first
 	struct saving saving;
+	struct shared shared;
 	struct modules modules;
 	uint64_t start;
 };
@@ -36,15 +37,16 @@ void checkpoint_result_deinit(struct checkpoint_result *r)
 
 static void run_deinit(struct run *r)
 {
+	saving_deinit(&r->saving);
 	vec_for_each(t, &r->tasks)
 		task_free(*t);
 	vec_free(&r->tasks);
-	saving_deinit(&r->saving);
 	vec_for_each(n, &r->saving.notes)
 		free(*n);
 	vec_free(&r->saving.notes);
 	json_decref(r->saving.objects);
 	modules_deinit(&r->modules);
+	shared_deinit(&r->shared);
 	pending_abort(r->pending);
 	store_close(r->store);
 }
@@ -77,7 +79,7 @@ static struct err *open_task(struct run *r, pid_t pid)
 static struct err *save_all(struct run *r)
 {
 	vec_for_each(t, &r->tasks)
-		TRY(task_save_memory(*t, &r->saving));
+		TRY(task_save_memory(*t, &r->saving, &r->shared));
 	vec_for_each(t, &r->tasks)
 		TRY(task_save_state(*t, &r->saving));
 	return saving_finish(&r->saving);

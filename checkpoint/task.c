@@ -79,6 +79,18 @@ struct err *task_thaw(struct task *t, uint64_t *last)
 	return process_thaw(t->process, last);
 }
 
+static struct err *save_shared(struct task *t, struct saving *all, struct shared *shared,
+			       struct vma *v)
+{
+	_cleanup_(ranges_deinit) struct page_ranges pages = {0};
+
+	TRY(shared_take(shared, all, t->process->pid, &t->pagemap, v, &pages));
+	TRY(memory_write_quickly(&t->memory, v->m, &pages));
+	vec_for_each(r, &pages.v)
+		TRY(ranges_append(&t->present, r->addr, r->len));
+	return NULL;
+}
+
 static struct err *save_mapping(struct task *t, const struct vma *v)
 {
 	_cleanup_(ranges_deinit) struct page_ranges present = {0}, dirty = {0},
@@ -110,31 +122,32 @@ static struct err *look_again(struct task *t)
 	return NULL;
 }
 
-struct err *task_save_memory(struct task *t, struct saving *all)
+struct err *task_save_memory(struct task *t, struct saving *all, struct shared *shared)
 {
-	(void)all;
 	TRY(look_again(t));
 	vec_for_each(v, &t->vmas.v)
-		TRY(save_mapping(t, v));
+		TRY(v->kind == VMA_MEMORY ? save_shared(t, all, shared, v)
+					  : save_mapping(t, v));
 	return NULL;
 }
 
 struct err *task_save_state(struct task *t, struct saving *all)
 {
-	struct saver s = {.all = all,
-			  .process = t->process,
-			  .helper = t->helper,
-			  .ask = t->ask,
-			  .pidfd = t->pidfd,
-			  .maps = &t->vmas.maps,
-			  .state = t->state};
+	struct saver *s = &t->saver;
 
-	TRY(json_put_int(t->state, "format", IMAGE_FORMAT));
-	TRY(save_process(&s));
-	TRY(save_threads(&s));
-	TRY(save_credentials(&s));
-	TRY(save_signals(&s));
-	return save_descriptors(&s);
+	*s = (struct saver){.all = all,
+			    .process = t->process,
+			    .helper = t->helper,
+			    .ask = t->ask,
+			    .pidfd = t->pidfd,
+			    .maps = &t->vmas.maps,
+			    .state = t->state};
+
+	TRY(save_process(s));
+	TRY(save_threads(s));
+	TRY(save_credentials(s));
+	TRY(save_signals(s));
+	return save_descriptors(s);
 }
 
 struct err *task_leave(struct task *t)

@@ -5,6 +5,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/memory.h"
 #include "checkpoint/modules.h"
+#include "checkpoint/shared.h"
 #include "process/ask.h"
 #include "process/tracker.h"
 
@@ -20,6 +21,7 @@ struct task {
 	struct memory memory;
 	struct vmas vmas;	    // as they were looked at last
 	struct page_ranges present; // that the core holds in the end
+	struct saver saver;
 	json_t *state;
 	uint64_t first_stop;
 	bool frozen;
@@ -30,7 +32,8 @@ struct err *task_open(pid_t pid, const struct checkpoint_options *opt, int dir,
 		      struct task **ret) must_check;
 struct err *task_freeze(struct task *t, uint64_t deadline) must_check;
 // In the stop: memory, then all else.
-struct err *task_save_memory(struct task *t, struct saving *all) must_check;
+struct err *task_save_memory(struct task *t, struct saving *all, struct shared *shared)
+	must_check;
 struct err *task_save_state(struct task *t, struct saving *all) must_check;
 struct err *task_thaw(struct task *t, uint64_t *last) must_check;
 // What molt has in it is taken away; it is closed.
