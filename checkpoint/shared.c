@@ -103,10 +103,10 @@ static struct err *find(struct shared *s, struct saving *all, struct vma *v, int
 	json_t *list = json_object_get(all->objects, "memory"), *o;
 
 	for (v->memory = 0; v->memory < s->v.n; v->memory++)
-		if (s->v.v[v->memory].dev == v->m->dev && s->v.v[v->memory].ino == v->m->ino)
+		if (s->v.v[v->memory].dev == v->m->dev &&
+		    s->v.v[v->memory].ino == v->m->ino)
 			return NULL;
-	TRY(vec_push(&s->v,
-		     (struct shared_object){.dev = v->m->dev, .ino = v->m->ino}));
+	TRY(vec_push(&s->v, (struct shared_object){.dev = v->m->dev, .ino = v->m->ino}));
 	TRY(json_add_object(list, &o));
 	return describe(o, v, fd);
 }
@@ -149,7 +149,8 @@ static struct err *to_addresses(const struct vma *v, const struct page_ranges *o
 static struct err *put_parts(const struct saving *all, pid_t pid, const struct vma *v,
 			     const struct page_ranges *offsets)
 {
-	json_t *o = json_array_get(json_object_get(all->objects, "memory"), v->memory), *part;
+	json_t *o = json_array_get(json_object_get(all->objects, "memory"), v->memory),
+	       *part;
 
 	vec_for_each(r, &offsets->v) {
 		TRY(json_add_object(json_object_get(o, "pages_in"), &part));
