@@ -142,25 +142,31 @@ static struct err *split_path(const char *path, char **store, char **id)
 	if (!store_parse_id(slash + 1, &number))
 		return err_with(err_new(ERR_USAGE, "%s is no checkpoint", path),
 				"no-checkpoint", path);
-	*id = strdup(slash + 1);
+	if (!(*id = strdup(slash + 1)))
+		return err_nomem();
 	slash[slash == real] = '\0';
 	*store = take_ptr(real);
-	return *id ? NULL : err_nomem();
+	return NULL;
+}
+
+struct err *store_resolve(const char *store, const char *which, char **path, char **id)
+{
+	if (which && strchr(which, '/'))
+		return split_path(which, path, id);
+	*path = store ? strdup(store) : NULL;
+	*id = which ? strdup(which) : NULL;
+	return (store && !*path) || (which && !*id) ? err_nomem() : NULL;
 }
 
 static struct err *open_it(const char *store_path, const char *which, bool bare,
 			   struct checkpoint *c)
 {
-	_cleanup_free_ char *from_path = NULL, *named = NULL;
+	_cleanup_free_ char *path = NULL, *named = NULL;
 	char id[STORE_ID_SIZE];
 
-	if (which && strchr(which, '/')) {
-		TRY(split_path(which, &from_path, &named));
-		store_path = from_path;
-		which = named;
-	}
-	TRY(store_open(store_path, false, &c->store));
-	TRY(store_look_up(c->store, which, id));
+	TRY(store_resolve(store_path, which, &path, &named));
+	TRY(store_open(path, false, &c->store));
+	TRY(store_look_up(c->store, named, id));
 	c->id = strdup(id);
 	if (!c->id || asprintf(&c->path, "%s/%s", c->store->path, id) < 0) {
 		c->path = NULL;

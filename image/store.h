@@ -51,6 +51,10 @@ struct checkpoint {
 struct err *checkpoint_open(const char *store_path, const char *which, bool bare,
 			    struct checkpoint *ret) must_check;
 void checkpoint_deinit(struct checkpoint *c);
+// What the user wrote as id, name or path: the store's path and the id or name; a path says both, else `store` (NULL: the
+// default) and `which` come back. For the caller to free.
+struct err *store_resolve(const char *store, const char *which, char **path, char **id)
+	must_check;
 // Hashes every block and compares with the manifest: ERR_CORRUPT names file and offset. With `quick`, files are left out
 // that have not been written since molt sealed them (size and ctime as noted when they were made).
 struct err *checkpoint_verify(const struct checkpoint *c, bool quick) must_check;
