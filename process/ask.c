@@ -18,31 +18,54 @@
 static const uint64_t FREEZE_NS = 1000000000;
 enum { ARGS_MAX = 64 << 20, MAX_AREA = 256 << 20 };
 
-static void put_stubs(struct ask *a)
+void ask_reset_record(struct ask *a, size_t i, pid_t tid)
 {
-	for (size_t i = 0; i < 2 * (ASK_THREADS + 1); i++) {
-		uint64_t off = a->area.stubs + i * PAYLOAD_STUB;
-		struct ask_record *r = &a->records[i / 2];
-		struct thread_state_rec *s = i % 2 ? &r->new_state : &r->old_state;
+	struct ask_record *r = &a->records[i];
+
+	*r = (struct ask_record){.tid = tid};
+	for (size_t k = 0; k < 2; k++) {
+		uint64_t off = a->area.stubs + (2 * i + k) * PAYLOAD_STUB;
+		struct thread_state_rec *s = k ? &r->new_state : &r->old_state;
 
 		s->exit_stub = a->area.addr + off;
 		payload_exit_stub(a->area.map + off, a->area.addr + off, ask_at(a, s));
 	}
 }
 
+struct ask_record *ask_stay(struct ask *a, pid_t tid)
+{
+	size_t i = ASK_STAYING + a->staying.n;
+	struct err *e =
+		a->staying.n < a->max_staying ? vec_push(&a->staying, tid) : err_nomem();
+
+	if (!e && a->outcomes.n < a->staying.n)
+		e = vec_push(&a->outcomes, (struct ask_outcome){0});
+	if (e) {
+		err_free(e);
+		return NULL;
+	}
+	ask_reset_record(a, i, tid);
+	return &a->records[i];
+}
+
 static struct err *map_area(struct ask *a, size_t size)
 {
 	const uint64_t page = PAYLOAD_PAGE;
-	uint64_t records = page + AH_SIZE, reqs = records + (ASK_THREADS + 1) * AR_SIZE;
-	uint64_t args = roundup(reqs + ASK_REQS * AQ_SIZE, page);
+	uint64_t n_records = ASK_STAYING + a->max_staying;
+	uint64_t records = page + AH_SIZE, reqs = records + n_records * AR_SIZE;
+	uint64_t undo = reqs + ASK_REQS * AQ_SIZE;
+	uint64_t args = roundup(undo + (a->max_undo + 1) * AQ_SIZE, page);
 	uint64_t stubs = args + roundup(size, page);
-	uint64_t total = stubs + roundup(2 * (ASK_THREADS + 1) * PAYLOAD_STUB, page);
+	uint64_t total = stubs + roundup(2 * n_records * PAYLOAD_STUB, page);
 
 	TRY(area_create(a->p, a->h, helper_near(a->h), ASK_AREA_NAME, stubs, total,
 			&a->area));
 	a->head = (struct ask_header *)(a->area.map + page);
 	a->records = (struct ask_record *)(a->area.map + records);
 	a->reqs = (struct syscall_req *)(a->area.map + reqs);
+	a->undo = (struct syscall_req *)(a->area.map + undo);
+	// Behind the list stands a call that does nothing: while one is added the list is one too long for a moment.
+	a->undo[a->max_undo].nr = SYS_rt_sigprocmask;
 	a->remote.map = a->area.map + args;
 	a->remote.addr = a->area.addr + args;
 	a->remote.size = stubs - args;
@@ -54,7 +77,6 @@ static struct err *map_area(struct ask *a, size_t size)
 		.size = total,
 	};
 	memcpy(a->area.map, payload_ask, (size_t)(payload_ask_end - payload_ask));
-	put_stubs(a);
 	__atomic_store_n(&a->head->magic, ASK_MAGIC, __ATOMIC_RELEASE);
 	return area_seal(a->h, &a->area);
 }
@@ -81,8 +103,8 @@ static struct err *keep_from_children(const struct ask *a)
 	return r < 0 ? err_sys((int)r, "cannot keep the area from child processes") : NULL;
 }
 
-struct err *ask_create(struct process *p, struct helper *h, size_t size,
-		       struct remote **ret)
+struct err *ask_create_with(struct process *p, struct helper *h, size_t size,
+			    size_t staying, size_t undo, struct ask **ret)
 {
 	struct ask *a;
 
@@ -94,6 +116,8 @@ struct err *ask_create(struct process *p, struct helper *h, size_t size,
 		return err_nomem();
 	a->p = p;
 	a->h = h;
+	a->max_staying = staying;
+	a->max_undo = undo;
 	a->remote = (struct remote){.pid = p->pid,
 				    .tid = p->pid,
 				    .calls = ask_calls,
@@ -110,6 +134,16 @@ struct err *ask_create(struct process *p, struct helper *h, size_t size,
 		err_free(ask_free(&a->remote));
 		return err_wrap(e, "cannot prepare calls in process %d", p->pid);
 	}
+	*ret = a;
+	return NULL;
+}
+
+struct err *ask_create(struct process *p, struct helper *h, size_t size,
+		       struct remote **ret)
+{
+	struct ask *a;
+
+	TRY(ask_create_with(p, h, size, 1, 2, &a));
 	*ret = &a->remote;
 	return NULL;
 }
@@ -130,6 +164,8 @@ struct err *ask_free(struct remote *r)
 		e = err_first(e, area_unmap(a->h, &a->area));
 	}
 	area_deinit(&a->area);
+	vec_free(&a->staying);
+	vec_free(&a->outcomes);
 	free(a);
 	return e;
 }
@@ -137,100 +173,6 @@ struct err *ask_free(struct remote *r)
 void ask_freep(struct remote **r)
 {
 	err_free(ask_free(*r));
-}
-
-static struct err *fetch(const struct ask *a, int32_t there, int *ret)
-{
-	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, a->p->pid, 0);
-
-	if (pidfd < 0)
-		return err_sys(errno, "cannot open process %d", a->p->pid);
-	*ret = (int)syscall(SYS_pidfd_getfd, pidfd, there, 0);
-	return *ret < 0 ? err_sys(errno, "cannot take a descriptor from process %d",
-				  a->p->pid)
-			: NULL;
-}
-
-// Both ends, wherever they are: behind a call that failed the numbers are still -1.
-static void undo_list(struct ask *a, struct syscall_req undo[2])
-{
-	for (int i = 0; i < 2; i++)
-		undo[i] = (struct syscall_req){.nr = SYS_close | ASK_INDIRECT,
-					       .args = {ask_at(a, &a->pair[i])}};
-}
-
-static struct err *park(struct ask *a)
-{
-	struct ask_record *rec = &a->records[ASK_PARKED];
-	struct thread *t = process_thread(a->p, a->remote.tid);
-	struct syscall_req *undo = remote_take(&a->remote, 2 * sizeof(*undo));
-
-	a->pair = remote_take(&a->remote, 2 * sizeof(*a->pair));
-	if (!undo || !a->pair)
-		return err_new(ERR_INTERNAL, "no room in the shared memory");
-	if (!t || t->state != THREAD_STOPPED)
-		return err_new(ERR_INTERNAL, "thread %d is not stopped", a->remote.tid);
-	a->pair[0] = a->pair[1] = -1;
-	undo_list(a, undo);
-	rec->undo = (struct ask_list){.addr = ask_at(a, undo), .n = 2, .all = true};
-	rec->finish = rec->run = (struct ask_list){0};
-	rec->role = rec->go = rec->left = rec->done = 0;
-	rec->xstate = 0;
-	rec->tid = t->tid;
-	area_state_from(&rec->old_state, &t->regs, t->sigmask);
-	a->parked = t->tid;
-	return NULL;
-}
-
-static struct err *make_pair(struct ask *a)
-{
-	struct remote *r = &a->remote;
-	int64_t ret;
-
-	TRY(remote_call(
-		r, SYS_socketpair,
-		(uint64_t[6]){AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ask_at(a, a->pair)},
-		&ret));
-	if (ret < 0)
-		return err_sys((int)ret, "cannot make a pair of sockets in process %d",
-			       r->pid);
-	TRY(fault_point("ask-channel"));
-	TRY(fetch(a, a->pair[0], &r->channel));
-	TRY(remote_call(r, SYS_close, (uint64_t[6]){(uint64_t)a->pair[0]}, &ret));
-	a->pair[0] = -1;
-	r->remote_channel = a->pair[1];
-	return NULL;
-}
-
-struct err *ask_open_channel(struct remote *r)
-{
-	struct ask *a = ask_of(r);
-
-	if (a->parked)
-		return err_new(ERR_INTERNAL, "the channel is open");
-	TRY(park(a));
-	struct err *e = make_pair(a);
-	return e ? err_first(e, ask_close_channel(r)) : NULL;
-}
-
-struct err *ask_close_channel(struct remote *r)
-{
-	struct ask *a = ask_of(r);
-	struct syscall_req reqs[2];
-	size_t done;
-
-	if (!a->parked)
-		return NULL;
-	undo_list(a, reqs);
-	struct err *e = ask_calls(r, a->parked, reqs, 2, true, &done);
-	a->pair[0] = a->pair[1] = -1;
-	pid_t tid = a->parked;
-	a->parked = 0;
-	e = err_first(e, ask_put_back(a, tid));
-	if (r->channel >= 0)
-		close(r->channel);
-	r->channel = r->remote_channel = -1;
-	return e;
 }
 
 static bool is_stale(const struct mapping *m)

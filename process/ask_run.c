@@ -75,7 +75,7 @@ static struct err *respect_filters(const struct ask *a, const struct thread *t,
 }
 
 // Moves a thread out of a restartable sequence and 32-bit code away from here.
-static struct err *check_place(struct ask *a, struct thread *t)
+struct err *ask_check_place(struct ask *a, struct thread *t)
 {
 	taddr_t abort_at;
 
@@ -91,13 +91,22 @@ static struct err *check_place(struct ask *a, struct thread *t)
 	return NULL;
 }
 
-static struct ask_record *record_of(struct ask *a, const struct thread *t, size_t i)
+struct ask_record *ask_staying(struct ask *a, pid_t tid)
 {
-	return &a->records[t->tid == a->parked ? ASK_PARKED : i];
+	for (size_t i = 0; i < a->staying.n; i++)
+		if (a->staying.v[i] == tid)
+			return &a->records[ASK_STAYING + i];
+	return NULL;
 }
 
-// From here on the thread is in the area, whatever happens to the tool.
-static struct err *enter(struct ask *a, struct thread *t, const struct ask_record *rec)
+static struct ask_record *record_of(struct ask *a, const struct thread *t, size_t i)
+{
+	struct ask_record *r = ask_staying(a, t->tid);
+
+	return r ? r : &a->records[i];
+}
+
+struct err *ask_enter(struct ask *a, struct thread *t, const struct ask_record *rec)
 {
 	struct user_regs_struct r = t->regs;
 
@@ -131,21 +140,18 @@ static struct err *prepare(struct ask *a, struct ask_job *j, size_t i,
 		return NULL;
 	if (t->state != THREAD_STOPPED)
 		return err_new(ERR_INTERNAL, "thread %d is not stopped", j->tid);
-	struct ask_record *rec = record_of(a, t, i);
-
-	TRY(check_place(a, t));
+	TRY(ask_check_place(a, t));
+	struct ask_record *rec = ask_staying(a, t->tid);
+	if (!rec) {
+		ask_reset_record(a, i, t->tid);
+		rec = &a->records[i];
+		area_state_from(&rec->old_state, &t->regs, t->sigmask);
+	}
 	memcpy(reqs, j->reqs, j->n * sizeof(*reqs));
 	TRY(respect_filters(a, t, j, reqs));
 	rec->run = (struct ask_list){
 		.addr = ask_at(a, reqs), .n = (uint32_t)j->n, .all = j->all};
-	if (j->tid != a->parked) {
-		rec->undo = rec->finish = (struct ask_list){0};
-		rec->role = rec->done = rec->left = rec->go = 0;
-		rec->xstate = 0;
-		rec->tid = t->tid;
-		area_state_from(&rec->old_state, &t->regs, t->sigmask);
-	}
-	struct err *e = enter(a, t, rec);
+	struct err *e = ask_enter(a, t, rec);
 	if (!e)
 		return fault_point("ask-sent");
 	j->gone = e->kind == ERR_LOST;
@@ -192,7 +198,7 @@ static bool all_done(const struct ask *a, const struct ask_job *jobs, size_t n)
 	return __atomic_load_n(&a->head->pending, __ATOMIC_ACQUIRE) <= gone;
 }
 
-static void wait_done(struct ask *a, struct ask_job *jobs, size_t n)
+void ask_wait(struct ask *a, struct ask_job *jobs, size_t n)
 {
 	uint64_t deadline = monotonic_ns() + RUN_NS, nap = FIRST_NAP_NS;
 
@@ -248,7 +254,7 @@ static struct err *take_back(struct ask *a, struct ask_job *j, size_t i,
 	bool whole = j->done == j->n || (j->done && !j->all && reqs[j->done - 1].ret < 0);
 	if (!whole)
 		e = too_long(a, j);
-	if (j->tid == a->parked) {
+	if (ask_staying(a, j->tid)) {
 		t->regs_dirty = t->mask_dirty = true;
 		return e;
 	}
@@ -267,15 +273,15 @@ struct err *ask_round(struct ask *a, struct ask_job *jobs, size_t n)
 	}
 	if (e) { // none has run anything
 		for (size_t i = 0; i < sent; i++)
-			if (jobs[i].tid != a->parked)
+			if (!ask_staying(a, jobs[i].tid))
 				e = err_first(e, ask_put_back(a, jobs[i].tid));
 		return e;
 	}
 	__atomic_store_n(&a->head->pending, (uint32_t)n, __ATOMIC_RELEASE);
 	for (size_t i = 0; i < n; i++)
 		start(a, &jobs[i], i);
-	e = fault_point("ask-running");
-	wait_done(a, jobs, n);
+	err_free(fault_point("ask-running")); // what is begun goes on
+	ask_wait(a, jobs, n);
 	for (size_t i = 0; i < n; i++) {
 		struct thread *t = process_thread(a->p, jobs[i].tid);
 

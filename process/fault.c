@@ -55,6 +55,13 @@ static const struct fault_info table[] = {
 	{"ask-channel",
 	 "stopped; a pair of sockets is made in the target, a thread waits "
 	 "with it"},
+	{"rollback-first",
+	 "stopped; the first thread is sent into the area, the others are not"},
+	{"rollback-gathered", "stopped; all threads are in the area, nothing is changed"},
+	{"rollback-prepared", "stopped; all that can be taken back is done"},
+	{"rollback-decided", "stopped; the rollback is decided, nothing is executed"},
+	{"rollback-done", "stopped; the rollback is executed, no thread is released"},
+	{"rollback-undone", "stopped; all is taken back, no thread is released"},
 	{"gates-mapped", "the return gates are mapped, none is planted"},
 	{"gate-planted", "a return gate is planted, its thread is stopped"},
 	{"gates-reached", "a thread is held in a return gate"},

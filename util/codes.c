@@ -393,6 +393,9 @@ static const struct code_text table[] = {
 	{"link-map-changing", "the process is loading or unloading a library",
 	 "ld.so was at work on its list of modules all the time that molt looked.",
 	 "Nothing was changed: try again."},
+	{"too-many-threads", "the process has more threads than molt can roll back as one",
+	 "Every thread needs a place of its own while it stands.",
+	 "Restore the checkpoint with --replace instead."},
 	{"no-safe-thread", "no thread is at a place where work can begin",
 	 "molt starts in the process by one injected call; no thread stopped at a "
 	 "place where that is safe (outside of restartable sequences, signal "

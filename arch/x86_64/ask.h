@@ -5,7 +5,8 @@
 // A thread sent to the entry with r15 = its record runs the list `run` when `go` is set, and then waits. While the tool lives
 // it takes the thread out of there and gives it its registers back. When the tool is dead (`alive` is 0: the kernel
 // clears it at the end of the helper thread), the thread goes back by itself: undecided it runs its list `undo` and gets its
-// old registers; decided it runs its list `finish` and gets its new ones.
+// old registers; decided it runs its list `finish` and gets its new ones. Decided with the tool alive it runs that list, too,
+// and waits then.
 #pragma once
 
 #include "arch/x86_64/payload.h"
@@ -16,6 +17,7 @@
 #define AH_DECISION 16 // ASK_UNDECIDED, ASK_DECIDED
 #define AH_FINISHED 20 // futex: the list of the thread with ASK_FIRST is executed
 #define AH_LEAVING 24  // futex: threads with ASK_ENDS that still are there
+#define AH_HOLD 52     // futex: 1 until the thread with ASK_FIRST has run its list `undo`
 #define AH_SIZE 128
 
 #define ASK_UNDECIDED 0
@@ -41,7 +43,7 @@
 #define AR_SIZE 448
 
 // Roles in a decided rollback.
-#define ASK_FIRST 1 // its list comes before those of the others
+#define ASK_FIRST 1 // its lists come before those of the others
 #define ASK_ENDS 2  // the thread ends when it has run its list
 #define ASK_MADE 4  // it was made by the tool: undecided, it ends
 
@@ -65,7 +67,7 @@ struct ask_header {
 	uint64_t tool_start; // field 22 of /proc/PID/stat
 	uint64_t size;	     // of the whole area
 	int32_t target_pid;
-	uint32_t unused0;
+	uint32_t hold;
 	uint64_t unused[9];
 };
 
@@ -88,6 +90,7 @@ struct ask_record {
 
 _Static_assert(offsetof(struct ask_header, alive) == AH_ALIVE, "layout");
 _Static_assert(offsetof(struct ask_header, leaving) == AH_LEAVING, "layout");
+_Static_assert(offsetof(struct ask_header, hold) == AH_HOLD, "layout");
 _Static_assert(sizeof(struct ask_header) == AH_SIZE, "layout");
 _Static_assert(sizeof(struct ask_list) == AL_SIZE, "layout");
 _Static_assert(offsetof(struct ask_list, all) == AL_ALL, "layout");
@@ -98,6 +101,7 @@ _Static_assert(offsetof(struct ask_record, tid) == AR_TID, "layout");
 _Static_assert(sizeof(struct ask_record) == AR_SIZE, "layout");
 
 extern const uint8_t payload_ask[], payload_ask_end[];
-extern const uint32_t payload_ask_entry;
+// Offsets; at both r15 is the record.
+extern const uint32_t payload_ask_entry, payload_ask_end_thread;
 
 #endif

@@ -60,9 +60,20 @@ payload_ask:
 	wake AH_ALIVE // the kernel wakes one only
 	cmpl $ASK_DECIDED, AH_DECISION(%r14)
 	je .Ldecided
-	lea AR_UNDO(%r15), %rbp
+	testl $ASK_FIRST, AR_ROLE(%r15)
+	jnz 2f
+1:	mov AH_HOLD(%r14), %edx
+	test %edx, %edx
+	jz 2f
+	wait_while_edx AH_HOLD
+	jmp 1b
+2:	lea AR_UNDO(%r15), %rbp
 	lea 1f(%rip), %r12
 	jmp .Lrun
+1:	testl $ASK_FIRST, AR_ROLE(%r15)
+	jz 1f
+	movl $0, AH_HOLD(%r14)
+	wake AH_HOLD
 1:	testl $ASK_MADE, AR_ROLE(%r15)
 	jnz .Lend
 	lea AR_OLD(%r15), %r13
@@ -185,11 +196,14 @@ payload_ask_end:
 
 	.section .rodata.payload_ask_offsets, "a"
 	.balign 4
-	.globl payload_ask_entry
-	.hidden payload_ask_entry
-	.type payload_ask_entry, @object
-	.size payload_ask_entry, 4
-payload_ask_entry:
-	.long .Lentry - .Lcode
+	.macro offset name, label
+	.globl \name
+	.hidden \name
+	.type \name, @object
+	.size \name, 4
+\name:	.long \label - .Lcode
+	.endm
+	offset payload_ask_entry, .Lentry
+	offset payload_ask_end_thread, .Lend
 
 	.section .note.GNU-stack, "", @progbits
