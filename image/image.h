@@ -76,3 +76,5 @@ const struct core *core_find(const struct core *c, taddr_t addr, struct page_run
 // Reads memory of the saved process, through the parents; bytes of untouched pages of files are not there: ERR_CORRUPT.
 struct err *core_read_memory(const struct core *c, taddr_t addr, void *buf, size_t len)
 	must_check;
+// Writes what the core and its parents have as one core that needs no other.
+struct err *core_merge(const struct core *c, struct core_writer *w) must_check;
