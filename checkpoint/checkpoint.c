@@ -4,27 +4,14 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <time.h>
 
+#include "checkpoint/family.h"
 #include "checkpoint/precopy.h"
+#include "checkpoint/stop.h"
+#include "image/compress.h"
 #include "image/json.h"
-#include "os/proc.h"
+#include "resource/json.h"
 #include "util/cleanup.h"
-
-static const uint64_t FREEZE_NS = 5000000000;
-
-struct run { // of checkpoint_take
-	const struct checkpoint_options *opt;
-	struct checkpoint_result *ret;
-	struct store *store;
-	struct pending *pending;
-	VEC(struct task *) tasks; // the root first
-	struct saving saving;
-	struct shared shared;
-	struct modules modules;
-	uint64_t start;
-};
 
 void checkpoint_result_deinit(struct checkpoint_result *r)
 {
@@ -51,13 +38,13 @@ static void run_deinit(struct run *r)
 	store_close(r->store);
 }
 
-static void say(const struct run *r, const char *text)
+void run_say(const struct run *r, const char *text)
 {
 	if (r->opt->progress)
 		r->opt->progress(r->opt->arg, text);
 }
 
-static struct err *interrupted(const struct run *r)
+struct err *run_interrupted(const struct run *r)
 {
 	if (!r->opt->interrupted || !r->opt->interrupted(r->opt->arg))
 		return NULL;
@@ -65,87 +52,27 @@ static struct err *interrupted(const struct run *r)
 			"interrupted", NULL);
 }
 
-static struct err *open_task(struct run *r, pid_t pid)
+struct err *run_open_task(struct run *r, pid_t pid)
 {
 	struct task *t;
 
 	TRY(task_open(pid, r->opt, pending_dir(r->pending), &t));
+	if (!r->tasks.n)
+		memcpy(r->ret->comm, t->process->comm, sizeof(r->ret->comm));
 	struct err *e = vec_push(&r->tasks, t);
 	if (e)
 		task_free(t);
 	return e;
 }
 
-static struct err *save_all(struct run *r)
+struct err *run_open_child(struct run *r, pid_t pid)
 {
-	vec_for_each(t, &r->tasks)
-		TRY(task_save_memory(*t, &r->saving, &r->shared));
-	vec_for_each(t, &r->tasks)
-		TRY(task_save_state(*t, &r->saving));
-	return saving_finish(&r->saving);
-}
+	struct err *e = run_open_task(r, pid);
 
-static struct err *stop(struct run *r)
-{
-	uint64_t deadline = monotonic_ns() + FREEZE_NS, last = 0;
-	struct err *e = NULL;
-
-	vec_for_each(t, &r->tasks)
-		process_boost((*t)->process);
-	for (size_t i = 0; i < r->tasks.n && !e; i++)
-		e = task_freeze(r->tasks.v[i], deadline);
-	if (!e)
-		e = save_all(r);
-	vec_for_each(t, &r->tasks)
-		if ((*t)->frozen)
-			e = err_first(e, task_thaw(*t, &last));
-	for (size_t i = r->tasks.n; i-- > 0;)
-		process_unboost(r->tasks.v[i]->process);
-	if (!e)
-		r->ret->stop_ns = last - r->tasks.v[0]->first_stop;
-	return e;
-}
-
-static struct err *put_host(json_t *m)
-{
-	_cleanup_free_ char *boot = NULL;
-	struct utsname u;
-	size_t len;
-
-	if (!uname(&u))
-		TRY(json_put(m, "kernel", json_string(u.release)));
-	if (!os_proc_read(0, 0, "../sys/kernel/random/boot_id", &boot, &len) && len) {
-		boot[strcspn(boot, "\n")] = '\0';
-		TRY(json_put(m, "boot_id", json_string(boot)));
-	}
-	return json_put(m, "molt", json_string(MOLT_VERSION));
-}
-
-static struct err *fill_manifest(struct run *r, json_t *m, json_t *processes)
-{
-	const struct task *root = r->tasks.v[0];
-	const int64_t second = 1000000000;
-	struct timespec now;
-	const char *id = json_string_value(
-		json_object_get(json_object_get(root->state, "exe"), "build_id"));
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	TRY(json_put_int(m, "time", now.tv_sec * second + now.tv_nsec));
-	TRY(json_put_text(m, "program", root->process->exe));
-	if (id)
-		TRY(json_put(m, "build_id", json_string(id)));
-	TRY(json_put_text(m, "comm", root->process->comm));
-	TRY(json_put_int(m, "pid", root->process->pid));
-	TRY(json_put_int(m, "generation", (int64_t)r->opt->generation));
-	TRY(json_put(m, "trigger",
-		     json_string(r->opt->trigger ? r->opt->trigger : "command")));
-	TRY(json_put(m, "parent",
-		     r->opt->parent ? json_string(r->opt->parent) : json_null()));
-	TRY(json_put(m, "processes", json_incref(processes)));
-	TRY(json_put_int(m, "bytes", (int64_t)r->ret->bytes));
-	TRY(json_put_int(m, "stop_us", (int64_t)(r->ret->stop_ns / 1000)));
-	TRY(json_put_int(m, "total_ms", (int64_t)((monotonic_ns() - r->start) / 1000000)));
-	return put_host(m);
+	if (!e || family_lives(pid))
+		return e;
+	err_free(e);
+	return NULL;
 }
 
 static struct err *finish_cores(struct run *r, json_t *processes)
@@ -157,6 +84,8 @@ static struct err *finish_cores(struct run *r, json_t *processes)
 		TRY(task_finish(*t, &r->modules, r->store,
 				first ? r->saving.objects : NULL, &entry));
 		TRY(json_add(processes, entry));
+		if (r->opt->compress)
+			TRY(core_compress(pending_dir(r->pending), entry));
 		r->ret->bytes += ranges_bytes(&(*t)->present);
 	}
 	return NULL;
@@ -168,9 +97,9 @@ static struct err *commit(struct run *r)
 	struct err *e = processes && manifest ? finish_cores(r, processes) : err_nomem();
 
 	if (!e)
-		e = interrupted(r);
+		e = run_interrupted(r);
 	if (!e)
-		e = fill_manifest(r, manifest, processes);
+		e = run_manifest(r, processes, manifest);
 	if (!e)
 		e = pending_commit(take_ptr(r->pending), manifest, &r->ret->id,
 				   &r->ret->path);
@@ -188,34 +117,51 @@ static struct err *begin(struct run *r)
 	return r->saving.objects ? NULL : err_nomem();
 }
 
-static struct err *take(struct run *r, pid_t pid)
+static struct err *open_all(struct run *r)
 {
-	say(r, "reading the process");
-	TRY(begin(r));
-	TRY(open_task(r, pid));
-	TRY(interrupted(r));
-	say(r, "copying memory");
-	vec_for_each(t, &r->tasks)
-		TRY(precopy(*t));
-	TRY(interrupted(r));
-	say(r, "stopping the process");
-	TRY(stop(r));
-	vec_for_each(t, &r->tasks)
-		TRY(task_leave(*t));
-	say(r, "writing the checkpoint");
-	return commit(r);
+	_cleanup_(pids_deinit) struct pids pids = {0};
+
+	if (r->opt->tree)
+		TRY(family_read(r->root, &pids));
+	else
+		TRY(vec_push(&pids.v, r->root));
+	vec_for_each(pid, &pids.v)
+		TRY(*pid == r->root ? run_open_task(r, *pid) : run_open_child(r, *pid));
+	size_t n = r->opt->tree ? 0 : family_children(r->root);
+	return n ? saving_note(
+			   &r->saving,
+			   "%zu child%s of process %d %s not saved (--tree does that)", n,
+			   n == 1 ? "" : "ren", r->root, n == 1 ? "is" : "are")
+		 : NULL;
 }
 
-static void describe(struct run *r, pid_t pid)
+static struct err *take(struct run *r)
+{
+	run_say(r, "reading the process");
+	TRY(begin(r));
+	TRY(open_all(r));
+	TRY(run_interrupted(r));
+	run_say(r, "copying memory");
+	vec_for_each(t, &r->tasks)
+		TRY(precopy(*t));
+	TRY(run_interrupted(r));
+	run_say(r, "stopping the process");
+	TRY(run_stop(r));
+	vec_for_each(t, &r->tasks)
+		TRY(task_leave(*t));
+	run_say(r, "writing the checkpoint");
+	TRY(commit(r));
+	return r->opt->after == SAVE_KILL ? run_end(r) : NULL;
+}
+
+static void describe(struct run *r)
 {
 	struct checkpoint_result *ret = r->ret;
 
-	ret->pid = pid;
 	ret->processes = r->tasks.n;
-	if (r->tasks.n)
-		memcpy(ret->comm, r->tasks.v[0]->process->comm, sizeof(ret->comm));
+	ret->threads = 0;
 	vec_for_each(t, &r->tasks)
-		ret->threads += (*t)->process->threads.n;
+		ret->threads += json_array_size(json_object_get((*t)->state, "threads"));
 	ret->total_ns = monotonic_ns() - r->start;
 	ret->notes.v = r->saving.notes.v;
 	ret->notes.n = r->saving.notes.n;
@@ -227,10 +173,10 @@ struct err *checkpoint_take(pid_t pid, const struct checkpoint_options *opt,
 			    struct checkpoint_result *ret)
 {
 	_cleanup_(run_deinit) struct run r = {
-		.opt = opt, .ret = ret, .start = monotonic_ns()};
+		.root = pid, .opt = opt, .ret = ret, .start = monotonic_ns()};
 
-	*ret = (struct checkpoint_result){0};
-	struct err *e = take(&r, pid);
-	describe(&r, pid);
+	*ret = (struct checkpoint_result){.pid = pid};
+	struct err *e = take(&r);
+	describe(&r);
 	return e;
 }

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "checkpoint/family.h"
 #include "image/json.h"
 #include "os/proc.h"
 #include "process/commit.h"
@@ -144,6 +145,7 @@ struct err *task_save_state(struct task *t, struct saving *all)
 			    .state = t->state};
 
 	TRY(save_process(s));
+	TRY(family_put_zombies(t->process->pid, t->state));
 	TRY(save_threads(s));
 	TRY(save_credentials(s));
 	TRY(save_signals(s));
@@ -152,6 +154,8 @@ struct err *task_save_state(struct task *t, struct saving *all)
 
 struct err *task_leave(struct task *t)
 {
+	tracker_free(t->tracker);
+	t->tracker = NULL;
 	struct err *e = t->ask ? ask_free(t->ask) : NULL;
 
 	t->ask = NULL;
@@ -217,7 +221,6 @@ void task_free(struct task *t)
 		return;
 	if (t->frozen)
 		err_free(task_thaw(t, NULL));
-	tracker_free(t->tracker);
 	err_free(task_leave(t));
 	process_close(t->process);
 	core_writer_free(t->core);
