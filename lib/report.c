@@ -74,6 +74,39 @@ struct err *report_note(struct molt_report *r, const char *fmt, ...)
 	return NULL;
 }
 
+static enum err_kind kind_of(enum molt_verdict verdict)
+{
+	static const enum err_kind kinds[] = {
+		[MOLT_DONE] = ERR_INTERNAL,	   [MOLT_INTERNAL] = ERR_INTERNAL,
+		[MOLT_USAGE] = ERR_USAGE,	   [MOLT_REFUSED] = ERR_REFUSED,
+		[MOLT_BUSY] = ERR_BUSY,		   [MOLT_PERMISSION] = ERR_PERM,
+		[MOLT_ROLLED_BACK] = ERR_ROLLED_BACK, [MOLT_LOST] = ERR_LOST,
+		[MOLT_CORRUPT] = ERR_CORRUPT,	   [MOLT_UNSUPPORTED] = ERR_UNSUPPORTED,
+	};
+
+	return kinds[verdict];
+}
+
+struct err *report_take(struct molt_report *r, struct molt_report *part)
+{
+	struct err *e = NULL;
+
+	r->generation = part->generation;
+	memcpy(r->old_build_id, part->old_build_id, sizeof(r->old_build_id));
+	memcpy(r->new_build_id, part->new_build_id, sizeof(r->new_build_id));
+	r->functions = part->functions;
+	for (size_t i = 0; i < part->n_notes; i++)
+		e = err_first(e, report_note(r, "%s", part->notes[i]));
+	if (part->verdict != MOLT_DONE) {
+		err_free(e); // a note less is better than no reason
+		e = err_with(err_new(kind_of(part->verdict), "%s",
+				     part->reason ? part->reason : "?"),
+			     part->code, part->object);
+	}
+	molt_report_free(part);
+	return e;
+}
+
 struct molt_functions report_functions(const size_t count[FUNC_REMOVED + 1])
 {
 	return (struct molt_functions){

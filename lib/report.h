@@ -19,5 +19,9 @@ void report_fail(struct molt_report *r, struct err *e);
 struct err *report_note(struct molt_report *r, const char *fmt, ...)
 	must_check printf_like(2, 3);
 
+// Another report becomes part of this one: generation, builds, figures, remarks. Its failure comes back as an
+// error of its kind. Freed.
+struct err *report_take(struct molt_report *r, struct molt_report *part) must_check;
+
 // Counts by enum func_verdict as the public interface has them.
 struct molt_functions report_functions(const size_t count[FUNC_REMOVED + 1]);

@@ -10,6 +10,7 @@
 #include "util/cleanup.h"
 
 static const struct molt_restore_options defaults;
+static const double ONE_ATTEMPT = 1e-6; // seconds; 0 is the default of an update
 
 static enum files_policy policy_of(enum molt_files files)
 {
@@ -55,9 +56,42 @@ static void copy_manifest(struct molt_report *r, const json_t *manifest)
 		r->generation = (unsigned)generation;
 }
 
+// It stands still for good: what is on a stack now stays there, and waiting would change nothing.
+static struct err *update(pid_t pid, const struct molt_restore_options *opt,
+			  struct molt_report *r)
+{
+	static const struct molt_update_options no_options;
+	struct molt_update_options uo = opt->update ? *opt->update : no_options;
+
+	uo.wait_seconds = ONE_ATTEMPT;
+	uo.progress = opt->progress;
+	uo.arg = opt->arg;
+	struct molt_report *u = molt_update(pid, opt->into, &uo);
+	if (!u)
+		return err_nomem();
+	struct err *e = report_take(r, u);
+	if (e && e->kind == ERR_BUSY)
+		e->kind = ERR_REFUSED;
+	return e;
+}
+
+static struct err *go_on_in_new(struct rebuilt *b, const struct molt_restore_options *opt,
+				struct molt_report *r)
+{
+	TRY(rebuilt_park(b));
+	TRY(update(rebuilt_pid(b), opt, r));
+	return rebuilt_regain(b);
+}
+
 static struct err *finish(struct rebuilt *b, const struct molt_restore_options *opt,
 			  uint64_t start, struct molt_report *r)
 {
+	struct err *e = opt->into ? go_on_in_new(b, opt, r) : NULL;
+
+	if (e) {
+		rebuilt_abort(b);
+		return e;
+	}
 	r->pid = rebuilt_pid(b);
 	TRY(rebuilt_resume(b));
 	r->running_ms = ms_since(start);

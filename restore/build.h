@@ -62,3 +62,5 @@ struct err *threads_release(struct build *b) must_check;
 struct err *space_syscall_at(const struct build *b, taddr_t *ret) must_check;
 // Called for a new thread or process: traces it.
 struct err *thread_adopt(struct build *b, struct build_thread *t) must_check;
+// Brings it to PTRACE_EVENT_STOP, from wherever it is.
+struct err *thread_halt(const struct build *b, const struct build_thread *t) must_check;

@@ -100,8 +100,7 @@ static struct err *thread_error(const struct build *b, const struct build_thread
 		       b->remote.pid);
 }
 
-// To PTRACE_EVENT_STOP, from wherever it is.
-static struct err *stop_one(const struct build *b, const struct build_thread *t)
+struct err *thread_halt(const struct build *b, const struct build_thread *t)
 {
 	uint64_t deadline = monotonic_ns() + STOP_NS;
 
@@ -171,7 +170,7 @@ static struct err *drop_area(struct build *b)
 			       b->remote.pid);
 	os_ptrace_interrupt(t->tid);
 	os_ptrace_cont(t->tid, 0);
-	return stop_one(b, t);
+	return thread_halt(b, t);
 }
 
 static struct err *set_registers(const struct build *b, const struct build_thread *t)
@@ -194,7 +193,7 @@ struct err *threads_settle(struct build *b)
 	vec_for_each(t, &b->threads)
 		os_ptrace_interrupt(t->tid);
 	vec_for_each(t, &b->threads)
-		TRY(stop_one(b, t));
+		TRY(thread_halt(b, t));
 	os_ptrace_setoptions(b->threads.v[0].tid,
 			     PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD);
 	TRY(drop_area(b));
