@@ -77,11 +77,16 @@ struct err *report_note(struct molt_report *r, const char *fmt, ...)
 static enum err_kind kind_of(enum molt_verdict verdict)
 {
 	static const enum err_kind kinds[] = {
-		[MOLT_DONE] = ERR_INTERNAL,	   [MOLT_INTERNAL] = ERR_INTERNAL,
-		[MOLT_USAGE] = ERR_USAGE,	   [MOLT_REFUSED] = ERR_REFUSED,
-		[MOLT_BUSY] = ERR_BUSY,		   [MOLT_PERMISSION] = ERR_PERM,
-		[MOLT_ROLLED_BACK] = ERR_ROLLED_BACK, [MOLT_LOST] = ERR_LOST,
-		[MOLT_CORRUPT] = ERR_CORRUPT,	   [MOLT_UNSUPPORTED] = ERR_UNSUPPORTED,
+		[MOLT_DONE] = ERR_INTERNAL,
+		[MOLT_INTERNAL] = ERR_INTERNAL,
+		[MOLT_USAGE] = ERR_USAGE,
+		[MOLT_REFUSED] = ERR_REFUSED,
+		[MOLT_BUSY] = ERR_BUSY,
+		[MOLT_PERMISSION] = ERR_PERM,
+		[MOLT_ROLLED_BACK] = ERR_ROLLED_BACK,
+		[MOLT_LOST] = ERR_LOST,
+		[MOLT_CORRUPT] = ERR_CORRUPT,
+		[MOLT_UNSUPPORTED] = ERR_UNSUPPORTED,
 	};
 
 	return kinds[verdict];

@@ -59,7 +59,9 @@ static struct err *swallow(const struct build *b)
 	if (kill(b->remote.pid, SIGCONT) < 0)
 		return err_sys(errno, "cannot continue process %d", b->remote.pid);
 	for (;;) {
-		os_ptrace_interrupt(t->tid);
+		// A pending interrupt would come before the signal each time.
+		if (swallowed)
+			os_ptrace_interrupt(t->tid);
 		os_ptrace_cont(t->tid, 0);
 		struct stop s = wait_stop(t->tid, deadline);
 
