@@ -243,6 +243,8 @@ struct err *core_finish(struct core_writer *w, const json_t *state, const json_t
 	TRY(core_plan_phdrs(&maps, &w->runs, &w->end, &phdrs));
 	TRY(notes_build(state, objects, &maps, &w->runs, &notes));
 	TRY(write_tail(w, &notes, &phdrs));
+	// The disk writes while the hashes are made; whoever needs it to be there waits for it later.
+	sync_file_range(w->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	return make_entry(w, state, manifest_entry);
 }
 

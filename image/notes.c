@@ -68,15 +68,24 @@ static uint64_t mask_of(const json_t *object, const char *name)
 	return ret;
 }
 
+static unsigned id_of(const json_t *credentials, const char *name)
+{
+	return (unsigned)int_of(json_object_get(credentials, name), "real");
+}
+
 static struct err *add_prpsinfo(struct note_buffer *b, const json_t *state)
 {
 	const char *comm = json_string_value(json_object_get(state, "comm"));
 	const char *args = json_string_value(json_object_get(state, "args"));
+	const json_t *first = json_array_get(json_object_get(state, "threads"), 0);
+	const json_t *ids = json_object_get(first, "credentials");
 	struct elf_prpsinfo p = {.pr_sname = 'R',
 				 .pr_pid = int_of(state, "pid"),
 				 .pr_ppid = int_of(state, "ppid"),
 				 .pr_pgrp = int_of(state, "pgid"),
-				 .pr_sid = int_of(state, "sid")};
+				 .pr_sid = int_of(state, "sid"),
+				 .pr_uid = id_of(ids, "uid"),
+				 .pr_gid = id_of(ids, "gid")};
 
 	if (comm)
 		memcpy(p.pr_fname, comm, strnlen(comm, sizeof(p.pr_fname) - 1));
