@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/report.h"
 #include "cmd/signals.h"
 #include "cmd/text.h"
 #include "cmd/verbs.h"
@@ -136,17 +137,12 @@ static int print(const struct verb *verb, bool json, const struct molt_report *r
 		return (int)r->verdict;
 	}
 	for (size_t i = 0; i < r->n_notes; i++)
-		printf("note: %s\n", r->notes[i]);
+		printf("note: %s\n", shown(r->notes[i]));
 	if (r->verdict == MOLT_DONE) {
 		print_done(r);
 		return DONE;
 	}
-	fprintf(stderr, "molt: %s", r->reason ? r->reason : "failed");
-	if (r->code)
-		fprintf(stderr, " [%s]\nmolt: 'molt explain %s' says what to do", r->code,
-			r->code);
-	fputc('\n', stderr);
-	return (int)r->verdict;
+	return report_print_failure(r);
 }
 
 static int run(const struct verb *verb, struct arguments *a, pid_t pid)

@@ -110,7 +110,7 @@ static void print_done(const struct verb *verb, const struct molt_report *r)
 		       r->threads, plural(r->threads), r->stop_us / 1000);
 }
 
-static int print_failure(const struct molt_report *r)
+int report_print_failure(const struct molt_report *r)
 {
 	fprintf(stderr, "molt: %s", r->reason ? shown(r->reason) : "failed");
 	if (r->code)
@@ -157,7 +157,7 @@ int report_print(const struct verb *verb, bool json, bool tree,
 		return print_json(verb, tree, r);
 	print_notes(r);
 	if (r->verdict != MOLT_DONE)
-		return print_failure(r);
+		return report_print_failure(r);
 	for (size_t i = 0; i < r->n_processes; i++)
 		print_done(verb, r->processes[i]);
 	if (!tree)

@@ -8,6 +8,9 @@
 int report_print(const struct verb *verb, bool json, bool tree,
 		 const struct molt_report *r);
 
+// Why it is not done, with its code, to standard error. Returns the exit code.
+int report_print_failure(const struct molt_report *r);
+
 // The sum of several, each of which was printed already unless it is JSON. Returns the worst exit code.
 int reports_print(const struct verb *verb, bool json, bool tree,
 		  struct molt_report *const *r, size_t n);

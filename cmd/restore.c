@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/text.h"
 #include "cmd/verbs.h"
 #include "include/molt.h"
 #include "os/ptrace.h"
@@ -142,14 +143,15 @@ static int print_json(const struct verb *verb, const struct molt_report *r)
 static void print_text(const struct verb *verb, const struct molt_report *r)
 {
 	if (r->verdict != MOLT_DONE) {
-		fprintf(stderr, "molt %s: %s\n", verb->name, r->reason);
+		fprintf(stderr, "molt %s: %s\n", verb->name,
+			r->reason ? shown(r->reason) : "failed");
 		if (r->code)
 			fprintf(stderr, "molt %s: code %s; 'molt explain %s' says more\n",
 				verb->name, r->code, r->code);
 		return;
 	}
 	for (size_t i = 0; i < r->n_notes; i++)
-		fprintf(stderr, "note: %s\n", r->notes[i]);
+		fprintf(stderr, "note: %s\n", shown(r->notes[i]));
 }
 
 static volatile sig_atomic_t child; // that signals are passed on to
