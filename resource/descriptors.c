@@ -237,7 +237,7 @@ static struct err *finish_all(struct restorer *r, const struct plan *p)
 		if (!done[w->file] && kind->finish)
 			TRY(kind->finish(r, w->file, object, w->fd));
 		if (!done[w->file])
-			TRY(owner_make(r, w->file, object));
+			TRY(owner_make(r, w->file, object, w->fd));
 		done[w->file] = true;
 	}
 	return NULL;

@@ -46,7 +46,7 @@ static struct err *make(struct restoring *all, size_t index, const json_t *objec
 	uint64_t number;
 
 	TRY(json_get_u64(object, "minor", UINT32_MAX, &number));
-	TRY(reopen_path(object, 0, &all->files[index]));
+	TRY(reopen_path(object, S_IFCHR, &all->files[index]));
 	if (fstat(all->files[index], &st))
 		return err_sys(errno, "cannot look at it");
 	if (!keeps_nothing(st.st_mode, st.st_rdev) || minor(st.st_rdev) != number)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Directories, with the place that getdents has reached.
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "resource/reopen.h"
@@ -23,7 +22,7 @@ static struct err *save(const struct open_file *f, json_t *object)
 
 static struct err *make(struct restoring *all, size_t index, const json_t *object)
 {
-	TRY(reopen_path(object, O_DIRECTORY, &all->files[index]));
+	TRY(reopen_path(object, S_IFDIR, &all->files[index]));
 	return reopen_seek(all->files[index], object);
 }
 

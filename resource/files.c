@@ -28,6 +28,9 @@ static const struct file_kind *const kinds[] = {
 	&kind_fanotify,	   &kind_other,
 };
 
+// A group that has all files of its inode in the order of their index, and serves no comparison.
+static const uint64_t ALL = UINT64_MAX;
+
 // Files of one inode. Eventfds all live on one inode, but have an id of their own.
 struct group {
 	dev_t dev;
@@ -99,12 +102,9 @@ static struct err *grow(struct file_index *x)
 	return NULL;
 }
 
-static struct err *group_for(struct file_index *x, const struct open_file *f,
+static struct err *group_for(struct file_index *x, const struct open_file *f, uint64_t id,
 			     struct group **ret)
 {
-	uint64_t id = 0;
-
-	fdinfo_u64(f->info, "eventfd-id", 10, &id);
 	TRY(grow(x));
 	uint32_t *slot = slot_of(x, f->st.st_dev, f->st.st_ino, id);
 	if (!*slot) {
@@ -258,11 +258,13 @@ struct err *index_add(struct file_index *x, struct open_file *f, int dir, int in
 	_cleanup_free_ char *info = NULL;
 	char path[PATH_MAX + 1];
 	struct group *g;
+	uint64_t id = 0;
 	size_t at = 0;
 	bool found;
 
 	TRY(look(f, dir, infos, path, sizeof(path), &info, cloexec));
-	TRY(group_for(x, f, &g));
+	fdinfo_u64(f->info, "eventfd-id", 10, &id);
+	TRY(group_for(x, f, id, &g));
 	TRY(find_in_group(x, g, f, &at, &found));
 	if (found) {
 		*index = g->files.v[at];
@@ -274,6 +276,8 @@ struct err *index_add(struct file_index *x, struct open_file *f, int dir, int in
 		(g->files.n - at) * sizeof(*g->files.v));
 	g->files.v[at] = *index;
 	g->files.n++;
+	TRY(group_for(x, f, ALL, &g));
+	TRY(vec_push(&g->files, *index));
 	return save_object(x->files.v[*index]);
 }
 
@@ -304,15 +308,13 @@ bool saving_next_on_inode(const struct saving *all, dev_t dev, ino_t ino, size_t
 {
 	const struct file_index *x = all->index;
 
-	while (*at < x->files.n) {
-		const struct open_file *f = &x->files.v[(*at)++]->f;
+	const uint32_t *slot = x->n_slots ? slot_of(x, dev, ino, ALL) : NULL;
+	const struct group *g = slot && *slot ? &x->groups.v[*slot - 1] : NULL;
 
-		if (f->st.st_dev == dev && f->st.st_ino == ino) {
-			*index = f->index;
-			return true;
-		}
-	}
-	return false;
+	if (!g || *at >= g->files.n)
+		return false;
+	*index = g->files.v[(*at)++];
+	return true;
 }
 
 const struct open_file *saving_open_file(const struct saving *all, size_t index)

@@ -13,7 +13,6 @@
 #include "resource/files.h"
 #include "resource/handover.h"
 #include "resource/locks.h"
-#include "resource/owner.h"
 #include "resource/socket_state.h"
 #include "util/cleanup.h"
 
@@ -125,8 +124,7 @@ static struct err *start_one(struct restoring *all, size_t index, const json_t *
 		return set_flags(all->files[index], object);
 	if (kind->start)
 		TRY(kind->start(all, index, object));
-	TRY(locks_make(all, index, object, true));
-	return owner_start(all, index, object);
+	return locks_make(all, index, object, true);
 }
 
 static struct err *for_each(struct restoring *all, bool start)

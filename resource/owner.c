@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/syscall.h>
 
 #include "util/cleanup.h"
 
@@ -37,15 +38,11 @@ struct err *owner_save(const struct open_file *f, json_t *object)
 	return json_put_int(o, "signal", sig);
 }
 
-struct err *owner_make(struct restorer *r, size_t index, const json_t *object)
+static struct err *set_owner(struct restorer *r, size_t index, const json_t *o)
 {
-	const json_t *o;
 	int type, id, sig, fd = r->all->files[index];
 	struct f_owner_ex owner;
 
-	TRY(json_opt_object(object, "owner", &o));
-	if (!o)
-		return NULL;
 	TRY(json_get_i32(o, "type", F_OWNER_TID, F_OWNER_PGRP, &type));
 	TRY(json_get_i32(o, "id", 0, INT32_MAX, &id));
 	TRY(json_get_i32(o, "signal", 0, SIGRTMAX, &sig));
@@ -65,15 +62,22 @@ struct err *owner_make(struct restorer *r, size_t index, const json_t *object)
 					      : NULL;
 }
 
-struct err *owner_start(struct restoring *all, size_t index, const json_t *object)
+struct err *owner_make(struct restorer *r, size_t index, const json_t *object, int fd)
 {
-	int flags, fd = all->files[index];
+	const json_t *o;
+	int flags;
 
+	TRY(json_opt_object(object, "owner", &o));
+	if (o)
+		TRY(set_owner(r, index, o));
 	TRY(json_get_i32(object, "flags", 0, INT32_MAX, &flags));
 	if (!(flags & O_ASYNC) || flags & O_PATH)
 		return NULL;
-	int now = fcntl(fd, F_GETFL);
-	return now < 0 || fcntl(fd, F_SETFL, now | O_ASYNC)
-		       ? err_sys(errno, "cannot ask for signals")
-		       : NULL;
+	int now = fcntl(r->all->files[index], F_GETFL);
+	if (now < 0)
+		return err_sys(errno, "cannot see file status flags");
+	struct syscall_req req = {
+		.nr = SYS_fcntl,
+		.args = {(uint64_t)fd, F_SETFL, (uint64_t)(now | O_ASYNC)}};
+	return remote_must(r->remote, &req, 1, "cannot ask for signals");
 }

@@ -5,8 +5,6 @@
 #include "resource/kinds.h"
 
 struct err *owner_save(const struct open_file *f, json_t *object) must_check;
-// With its process there; an owner that is not saved is left out, with a note.
-struct err *owner_make(struct restorer *r, size_t index, const json_t *object) must_check;
-// O_ASYNC, when the processes go on.
-struct err *owner_start(struct restoring *all, size_t index, const json_t *object)
+// In its process, where it has the number fd: signals tell it. An owner that is not saved is left out, with a note.
+struct err *owner_make(struct restorer *r, size_t index, const json_t *object, int fd)
 	must_check;

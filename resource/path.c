@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Descriptors opened with O_PATH: a place in the file tree, whatever lies there.
-#include <errno.h>
 #include <fcntl.h>
-#include <unistd.h>
 
 #include "resource/reopen.h"
-#include "util/cleanup.h"
 
 static bool recognises(const struct open_file *f)
 {
@@ -25,21 +22,13 @@ static struct err *save(const struct open_file *f, json_t *object)
 
 static struct err *make(struct restoring *all, size_t index, const json_t *object)
 {
-	_cleanup_close_ int fd = -1;
-	struct stat st;
 	int type, flags;
 
 	TRY(reopen_flags(object, &flags));
 	if (!(flags & O_PATH))
 		return restoring_bad(index, object, "O_PATH is missing in the flags");
 	TRY(json_get_i32(object, "type", 0, S_IFMT, &type));
-	TRY(reopen_path(object, 0, &fd));
-	if (fstat(fd, &st))
-		return err_sys(errno, "cannot look at it");
-	if ((st.st_mode & S_IFMT) != (mode_t)type)
-		return err_refuse("file-changed", NULL, "it is of another type now");
-	all->files[index] = take_fd(&fd);
-	return NULL;
+	return reopen_path(object, (mode_t)type, &all->files[index]);
 }
 
 const struct file_kind kind_path = {

@@ -80,9 +80,6 @@ static struct err *check_same(const struct restoring *all, const json_t *object,
 	TRY(json_get_int(object, "mtime", INT64_MIN, INT64_MAX, &mtime));
 	if (fstat(fd, &st))
 		return err_sys(errno, "cannot look at %s", path);
-	if (!S_ISREG(st.st_mode))
-		return err_refuse("file-changed", path, "%s is no regular file any more",
-				  path);
 	bool same = (uint64_t)st.st_size == size && in_ns(st.st_mtim) == mtime;
 	bool longer = (uint64_t)st.st_size >= size;
 	if (same || policy == FILES_ANY || (policy == FILES_APPEND_OK && longer))
@@ -148,7 +145,7 @@ static struct err *make(struct restoring *all, size_t index, const json_t *objec
 	if (deleted) {
 		TRY(make_deleted(all, index, object));
 	} else {
-		TRY(reopen_path(object, 0, &all->files[index]));
+		TRY(reopen_path(object, S_IFREG, &all->files[index]));
 		TRY(check_same(all, object, all->files[index]));
 	}
 	return reopen_seek(all->files[index], object);
