@@ -2,13 +2,10 @@
 // Saving the credentials of a thread, and reading them from an image.
 #include "resource/credentials.h"
 
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "os/ptrace.h"
-#include "process/seccomp.h"
 #include "resource/json.h"
 #include "resource/threads.h"
 #include "util/cleanup.h"
@@ -61,41 +58,6 @@ struct err *save_thread_credentials(struct saver *s, const struct thread *t,
 		return e;
 	}
 	return json_put(out, "credentials", own);
-}
-
-// Filters whose answer another process gives are tied to a descriptor there.
-static struct err *check_filter(const struct thread *t, const struct seccomp_filter *f)
-{
-	vec_for_each(i, &f->v)
-		if (BPF_CLASS(i->code) == BPF_RET &&
-		    (i->k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_USER_NOTIF)
-			return err_refuse("seccomp-notify", t->comm,
-					  "a seccomp filter of thread %d (%s) asks "
-					  "another process (user notification), which "
-					  "cannot be brought back",
-					  t->tid, t->comm);
-	return NULL;
-}
-
-struct err *save_seccomp(const struct thread *t, json_t *out)
-{
-	_cleanup_(seccomp_deinit) struct seccomp s = {0};
-	json_t *list, *o;
-	unsigned i = 0;
-
-	TRY(seccomp_read(t, &s));
-	TRY(json_put_array(out, "seccomp", &list));
-	vec_for_each(f, &s.filters) {
-		uint64_t flags;
-
-		TRY(check_filter(t, f));
-		if (os_ptrace_seccomp_flags(t->tid, i++, &flags) < 0)
-			flags = 0; // a kernel before 4.16
-		TRY(json_add_object(list, &o));
-		TRY(json_put_bool(o, "log", flags & SECCOMP_FILTER_FLAG_LOG));
-		TRY(json_put_bytes(o, "filter", f->v.v, f->v.n * sizeof(*f->v.v)));
-	}
-	return NULL;
 }
 
 // They are saved with the threads, in one go with what else is asked of them.

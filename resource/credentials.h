@@ -29,3 +29,9 @@ void credentials_deinit(struct credentials *c);
 struct err *save_seccomp(const struct thread *t, json_t *out) must_check;
 struct err *restore_seccomp(struct restorer *r, pid_t tid, const struct credentials *c)
 	must_check;
+struct err *check_seccomp(const struct credentials *c) must_check;
+
+// Whether the caller may give all that: refused (privilege) with what is missing.
+struct err *check_credentials(struct restoring *all, const json_t *state) must_check;
+// The end of restoring a process's credentials: what changing them resets.
+struct err *restore_process_last(struct restorer *r) must_check;

@@ -85,15 +85,24 @@ struct restorer { // one process
 	const struct core *core;
 	const json_t *state;
 	struct remote *remote; // r.tid is its first thread
+	bool living; // a rollback: it has signals, timers and the like of its own, which go
 	// The thread that has this saved id now (they differ with --pid-any).
 	pid_t (*tid_of)(const struct restorer *r, pid_t saved);
 	void *arg;
 };
 
+// What a saved process asks for, before any process is made: members that make no sense (ERR_CORRUPT), and rights that the
+// caller does not have (refused, privilege).
+struct err *restore_check(struct restoring *all, const json_t *state) must_check;
+// Whether a thread of it has seccomp filters: whoever traces the new threads then sets PTRACE_O_SUSPEND_SECCOMP, so that
+// nothing of the rebuilding meets them.
+bool state_has_seccomp(const json_t *state);
 // Before any process is made: opens, makes and connects every object; all that can be refused is refused here.
 struct err *restore_objects(struct restoring *all) must_check;
 void restoring_deinit(struct restoring *all);
-// In the process: in this order, each with all threads of the process there and stopped.
+// As soon as a process of a tree is there, before its children are: they inherit the session. restore_process does it, too.
+struct err *restore_session(struct restorer *r) must_check;
+// In the process: in this order, each with all threads of the process there, all signals blocked in them.
 // Whatever else the process has open is closed but for the remote's channel, which may get another number; its owner closes it.
 struct err *restore_descriptors(struct restorer *r) must_check;
 // Record locks; with a handover for the caller to call when the replaced process has ended, else done by restore_descriptors.

@@ -14,23 +14,13 @@
 #include "resource/calls.h"
 #include "resource/json.h"
 #include "resource/signals.h"
+#include "resource/timers.h"
 #include "util/cleanup.h"
 
 static const int64_t NS = 1000000000, NS_PER_US = 1000;
-static const char *const itimers[] = {"real", "virtual", "profile"}; // by number
+const char *const itimer_names[ITIMERS] = {"real", "virtual", "profile"};
 
-struct posix_timer { // as /proc/PID/timers says, and what the calls add
-	int id, signal, notify, clock;
-	pid_t target; // of SIGEV_THREAD_ID
-	uint64_t value;
-	struct itimerspec left; // shared memory gets it
-};
-
-struct timer_list {
-	VEC(struct posix_timer) v;
-};
-
-static void timer_list_deinit(struct timer_list *l)
+void timer_list_deinit(struct timer_list *l)
 {
 	vec_free(&l->v);
 }
@@ -49,22 +39,22 @@ static struct err *save_itimers(struct saver *s, json_t *timers)
 {
 	const size_t mark = s->ask->used;
 	_cleanup_(call_list_deinit) struct call_list l = {0};
-	struct itimerval now[ARRAY_SIZE(itimers)];
+	struct itimerval now[ITIMERS];
 	void *room;
 	json_t *o;
 
 	TRY(remote_room(s->ask, sizeof(now), &room));
-	for (uint64_t i = 0; i < ARRAY_SIZE(itimers); i++)
+	for (uint64_t i = 0; i < ITIMERS; i++)
 		TRY(CALL(&l, "read the interval timers", SYS_getitimer, i,
 			 remote_at(s->ask, room) + i * sizeof(*now)));
 	struct err *e = call_list_ask(&l, s->ask, s->process->pid);
 	memcpy(now, room, sizeof(now));
 	remote_release(s->ask, mark);
 	TRY(e);
-	for (size_t i = 0; i < ARRAY_SIZE(itimers); i++) {
+	for (size_t i = 0; i < ITIMERS; i++) {
 		if (!us_of(now[i].it_value) && !us_of(now[i].it_interval))
 			continue;
-		TRY(json_put_object(timers, itimers[i], &o));
+		TRY(json_put_object(timers, itimer_names[i], &o));
 		TRY(json_put_int(o, "left", us_of(now[i].it_value)));
 		TRY(json_put_int(o, "interval", us_of(now[i].it_interval)));
 	}
@@ -107,7 +97,7 @@ static struct err *parse_line(const char *line, pid_t pid, struct timer_list *l)
 	return NULL;
 }
 
-static struct err *list_timers(pid_t pid, struct timer_list *l)
+struct err *timers_list(pid_t pid, struct timer_list *l)
 {
 	_cleanup_free_ char *text = NULL;
 	char *rest = NULL;
@@ -145,13 +135,32 @@ static struct err *ask_times(struct saver *s, struct timer_list *l)
 	return e;
 }
 
-// CPU clocks name a process or thread, 0 being the one that asks (kernel, posix-timers_types.h).
-static struct err *check_clock(const struct saver *s, const struct posix_timer *t)
-{
-	enum { CPU_THREAD = 4, CPU_BITS = 3 };
-	pid_t whose = ~(t->clock >> CPU_BITS);
+// CPU clocks name a process or thread by its complement, 0 being the one that asks (kernel, posix-timers_types.h).
+enum { CPU_THREAD = 4, CPU_BITS = 3, CPU_KIND = 7 };
 
-	if (t->clock >= 0 || !whose || whose == s->process->pid)
+pid_t clock_owner(int clock)
+{
+	return clock < 0 ? ~(clock >> CPU_BITS) : 0;
+}
+
+int clock_of(int clock, pid_t owner)
+{
+	return (int)((unsigned)~owner << CPU_BITS | ((unsigned)clock & CPU_KIND));
+}
+
+static struct err *check_clock(struct saver *s, const struct posix_timer *t)
+{
+	const int own_thread = clock_of(CPU_THREAD | 2, 0);
+	pid_t whose = clock_owner(t->clock);
+
+	if (t->clock == own_thread && s->process->threads.n > 1 &&
+	    !(t->notify & SIGEV_THREAD_ID))
+		TRY(saving_note(s->all,
+				"timer %d measures the processor time of the thread that "
+				"made it, which cannot be told; restored, it is that of "
+				"the first",
+				t->id));
+	if (!whose || whose == s->process->pid)
 		return NULL;
 	if (t->clock & CPU_THREAD && process_thread(s->process, whose))
 		return NULL;
@@ -179,7 +188,7 @@ static struct err *save_posix(struct saver *s, json_t *timers)
 	_cleanup_(timer_list_deinit) struct timer_list l = {0};
 	json_t *list, *o;
 
-	TRY(list_timers(s->process->pid, &l));
+	TRY(timers_list(s->process->pid, &l));
 	TRY(ask_times(s, &l));
 	TRY(json_put_array(timers, "posix", &list));
 	vec_for_each(t, &l.v) {

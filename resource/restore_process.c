@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Bringing back what a process has once.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "os/proc.h"
+#include "os/uapi.h"
+#include "resource/calls.h"
+#include "resource/credentials.h"
+#include "resource/json.h"
+#include "resource/process.h"
+#include "util/cleanup.h"
+
+enum { OOM_MIN = -1000, OOM_MAX = 1000, UMASK_MAX = 0777, FLAGS_MAX = 0xffff };
+
+struct ids {
+	pid_t pid, pgid, sid; // 0: of a process outside of the pid namespace
+};
+
+static struct err *get_ids(const json_t *state, struct ids *ret)
+{
+	int pgid, sid;
+
+	TRY(json_get_pid(state, "pid", &ret->pid));
+	TRY(json_get_i32(state, "pgid", 0, INT32_MAX, &pgid));
+	TRY(json_get_i32(state, "sid", 0, INT32_MAX, &sid));
+	ret->pgid = pgid;
+	ret->sid = sid;
+	return NULL;
+}
+
+static struct err *note_outside(struct restorer *r, const char *what, pid_t saved)
+{
+	return restoring_note(r->all,
+			      "process %d stays in molt's %s: its own, %d, was led by a "
+			      "process that is not in the checkpoint or not there",
+			      r->remote->pid, what, saved);
+}
+
+static struct err *make_session(struct restorer *r, const struct ids *saved)
+{
+	pid_t now = r->remote->pid, sid = getsid(now);
+	int64_t ret;
+
+	if (saved->sid != saved->pid)
+		return NULL;
+	if (sid == now)
+		return NULL;
+	TRY(remote_call(r->remote, SYS_setsid, (uint64_t[6]){0}, &ret));
+	return ret < 0 ? err_sys((int)ret, "process %d cannot begin a session", now)
+		       : NULL;
+}
+
+struct err *restore_session(struct restorer *r)
+{
+	struct ids saved;
+
+	TRY(get_ids(r->state, &saved));
+	return make_session(r, &saved);
+}
+
+// Leading its own group it is its own matter; another group can be joined when it is there, in the same session.
+static struct err *restore_group(struct restorer *r)
+{
+	struct ids saved;
+	pid_t now = r->remote->pid;
+	int64_t ret;
+
+	TRY(get_ids(r->state, &saved));
+	TRY(make_session(r, &saved));
+	bool leads = saved.pgid == saved.pid;
+	if (getpgid(now) == (leads ? now : saved.pgid))
+		return NULL;
+	if (saved.sid != saved.pid && getsid(now) != saved.sid) {
+		TRY(note_outside(r, "session", saved.sid));
+		if (!leads)
+			return NULL;
+	}
+	TRY(remote_call(r->remote, SYS_setpgid,
+			(uint64_t[6]){0, leads ? 0 : (uint64_t)saved.pgid}, &ret));
+	return ret < 0 ? note_outside(r, "process group", saved.pgid) : NULL;
+}
+
+static struct err *write_number(struct restorer *r, const char *file, int value)
+{
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%d", value);
+	_cleanup_close_ int fd = os_proc_open(r->remote->pid, 0, file, O_WRONLY);
+
+	if (fd >= 0 && write(fd, text, (size_t)n) == n)
+		return NULL;
+	return restoring_note(r->all, "process %d keeps another %s than %d: %s",
+			      r->remote->pid, file, value, strerror(fd < 0 ? -fd : errno));
+}
+
+static struct err *restore_oom(struct restorer *r)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int wanted;
+
+	TRY(json_get_i32(r->state, "oom_score_adj", OOM_MIN, OOM_MAX, &wanted));
+	if (os_proc_read(r->remote->pid, 0, "oom_score_adj", &text, &len) == 0 &&
+	    strtol(text, NULL, 10) == wanted)
+		return NULL;
+	return write_number(r, "oom_score_adj", wanted);
+}
+
+static struct err *restore_settings(struct restorer *r)
+{
+	_cleanup_(call_list_deinit) struct call_list l = {0};
+	int mask, thp;
+	bool reaper, merge;
+
+	TRY(json_get_i32(r->state, "umask", 0, UMASK_MAX, &mask));
+	TRY(json_opt_bool(r->state, "child_subreaper", false, &reaper));
+	TRY(json_opt_i32(r->state, "thp_disable", 0, FLAGS_MAX, 0, &thp));
+	TRY(json_opt_bool(r->state, "memory_merge", false, &merge));
+	TRY(CALL(&l, "set the umask", SYS_umask, (uint64_t)mask));
+	if (reaper || r->living)
+		TRY(CALL(&l, "set the child subreaper", SYS_prctl, PR_SET_CHILD_SUBREAPER,
+			 reaper));
+	// Bit 0 says that it is so at all, the others are the flags (Linux 6.18).
+	if (thp || r->living)
+		TRY(CALL(&l, "set THP_DISABLE", SYS_prctl, PR_SET_THP_DISABLE, thp & 1,
+			 (uint64_t)thp & ~1ULL));
+	if (merge)
+		TRY(CALL(&l, NULL, SYS_prctl, UAPI_PR_SET_MEMORY_MERGE, 1));
+	return call_list_run(&l, r->remote, r->remote->tid);
+}
+
+struct err *restore_process(struct restorer *r)
+{
+	TRY(restore_group(r));
+	TRY(restore_folders(r));
+	TRY(restore_settings(r));
+	TRY(restore_oom(r));
+	return restore_limits(r);
+}
+
+// What changing credentials resets, and what closes doors for good.
+struct err *restore_process_last(struct restorer *r)
+{
+	_cleanup_(call_list_deinit) struct call_list l = {0};
+	int dumpable, mdwe;
+
+	TRY(json_opt_i32(r->state, "dumpable", 0, 2, 1, &dumpable));
+	TRY(json_opt_i32(r->state, "mdwe", 0, FLAGS_MAX, 0, &mdwe));
+	// 2 (only for root) cannot be asked for; 0 is the stricter of the two.
+	TRY(CALL(&l, "set dumpable", SYS_prctl, PR_SET_DUMPABLE, dumpable == 1));
+	if (mdwe)
+		TRY(CALL(&l, r->living ? NULL : "set MDWE", SYS_prctl, UAPI_PR_SET_MDWE,
+			 (uint64_t)mdwe));
+	return call_list_run(&l, r->remote, r->remote->tid);
+}
