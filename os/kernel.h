@@ -61,3 +61,6 @@ enum { // ioprio_set(2); linux/ioprio.h says no more
 // linux/timerfd.h and linux/inotify.h, which the C library's headers of these names exclude; 3.17 and 4.14.
 #define UAPI_TFD_IOC_SET_TICKS _IOW('T', 0, uint64_t)
 #define UAPI_INOTIFY_IOC_SETNEXTWD _IOW('I', 0, int32_t)
+
+#define UAPI_PTRACE_O_SUSPEND_SECCOMP \
+	(1UL << 21) // PTRACE_SEIZE, 4.3; takes CAP_SYS_ADMIN

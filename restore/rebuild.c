@@ -152,6 +152,8 @@ static struct err *plan(struct rebuilt *r)
 	vec_for_each(core, &c->cores)
 		TRY(err_wrap(add_build(r, *core), "core of process %zu",
 			     (size_t)(core - c->cores.v)));
+	vec_for_each(p, &r->builds)
+		TRY(restore_check(&r->all, (*p)->state));
 	TRY(restore_objects(&r->all));
 	vec_for_each(p, &r->builds) {
 		vec_for_each(t, &(*p)->threads)

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "os/kernel.h"
 #include "os/ptrace.h"
 #include "process/process.h"
 #include "process/wait.h"
@@ -41,9 +42,17 @@ struct err *threads_plan(struct build *b)
 	return NULL;
 }
 
+// Its own filters are not to meet what is done to rebuild it.
+static unsigned long trace_options(const struct build *b)
+{
+	return state_has_seccomp(b->state)
+		       ? PTRACE_O_EXITKILL | UAPI_PTRACE_O_SUSPEND_SECCOMP
+		       : PTRACE_O_EXITKILL;
+}
+
 struct err *thread_adopt(struct build *b, struct build_thread *t)
 {
-	int r = os_ptrace_seize(t->tid, PTRACE_O_EXITKILL);
+	int r = os_ptrace_seize(t->tid, trace_options(b));
 
 	if (r < 0)
 		return err_sys(r, "cannot trace thread %d of process %d", t->tid,
@@ -195,7 +204,7 @@ struct err *threads_settle(struct build *b)
 	vec_for_each(t, &b->threads)
 		TRY(thread_halt(b, t));
 	os_ptrace_setoptions(b->threads.v[0].tid,
-			     PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD);
+			     trace_options(b) | PTRACE_O_TRACESYSGOOD);
 	TRY(drop_area(b));
 	vec_for_each(t, &b->threads)
 		TRY(json_at(set_registers(b, t), "threads", t - b->threads.v));

@@ -495,7 +495,8 @@ static const struct code_text table[] = {
 	 "The clock of the timer is that of a process that is not part of it.",
 	 "There is no checkpoint of such a process."},
 	{"timer-id", "a timer cannot get its id again",
-	 "Before Linux 6.15 ids of timers cannot be chosen, and this one is out of reach.",
+	 "Before Linux 6.15 ids of timers cannot be chosen, and this one is out of "
+	 "reach.",
 	 "Restore under Linux 6.15 or newer."},
 	{"shadow-stack", "the process has a shadow stack (CET)",
 	 "The processor checks each return address against a copy that molt cannot "
