@@ -198,7 +198,7 @@ static struct err *look_for_new(void *arg, pid_t parent, pid_t child)
 	for (size_t i = 0; i < s->n; i++)
 		if (s->known[i] == child)
 			return NULL;
-	if (!s->found && tree_alive(child) && !is_outside_still(s->was, child))
+	if (!s->found && !is_outside_still(s->was, child) && tree_alive(child))
 		s->found = tree_same_program(s->was->members.v[0], child);
 	return NULL;
 }
