@@ -43,6 +43,7 @@ struct file_index {
 	VEC(struct known_file *) files;
 	VEC(struct group) groups;
 	VEC(struct saver *) savers; // copies: the callers' own need not last
+	char info[1 << 16];	    // of the descriptor being looked at
 	uint32_t *slots; // hash table of groups, index + 1; n_slots is a power of 2
 	size_t n_slots;
 };
@@ -221,12 +222,26 @@ static struct err *make_known(struct file_index *x, const struct open_file *f,
 	return NULL;
 }
 
+// One read is enough but for epolls and inotifies with hundreds of entries.
+static int read_info(struct file_index *x, int infos, const char *number, char **longer)
+{
+	_cleanup_close_ int fd = openat(infos, number, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, x->info, sizeof(x->info) - 1);
+	size_t len;
+
+	if (n < 0)
+		return -errno;
+	x->info[n] = '\0';
+	if ((size_t)n < sizeof(x->info) / 2)
+		return 0;
+	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : os_read_all(fd, longer, &len);
+}
+
 // One pass over what /proc says of a descriptor.
-static struct err *look(struct open_file *f, int dir, int infos, char *path, size_t size,
-			char **info, bool *cloexec)
+static struct err *look(struct file_index *x, struct open_file *f, int dir, int infos,
+			char *path, size_t size, char **longer, bool *cloexec)
 {
 	char number[16];
-	size_t len;
 	uint64_t flags = 0;
 
 	snprintf(number, sizeof(number), "%d", f->fd);
@@ -235,34 +250,33 @@ static struct err *look(struct open_file *f, int dir, int infos, char *path, siz
 		return err_sys(errno, "cannot look at descriptor %d of process %d", f->fd,
 			       f->pid);
 	path[n] = 0;
-	_cleanup_close_ int fd = openat(infos, number, O_RDONLY | O_CLOEXEC);
-	int r = fd < 0 ? -errno : os_read_all(fd, info, &len);
+	int r = read_info(x, infos, number, longer);
 	if (r < 0)
 		return err_sys(r,
 			       "cannot read what is known of descriptor %d of process %d",
 			       f->fd, f->pid);
-	if (!fdinfo_u64(*info, "flags", 8, &flags) ||
-	    !fdinfo_u64(*info, "pos", 10, &f->pos))
+	f->info = *longer ? *longer : x->info;
+	if (!fdinfo_u64(f->info, "flags", 8, &flags) ||
+	    !fdinfo_u64(f->info, "pos", 10, &f->pos))
 		return err_new(ERR_INTERNAL, "/proc/%d/fdinfo/%d has no flags", f->pid,
 			       f->fd);
 	*cloexec = flags & O_CLOEXEC;
 	f->flags = (int)(flags & ~(uint64_t)O_CLOEXEC);
 	f->path = path;
-	f->info = *info;
 	return NULL;
 }
 
 struct err *index_add(struct file_index *x, struct open_file *f, int dir, int infos,
 		      size_t *index, bool *cloexec)
 {
-	_cleanup_free_ char *info = NULL;
+	_cleanup_free_ char *longer = NULL;
 	char path[PATH_MAX + 1];
 	struct group *g;
 	uint64_t id = 0;
 	size_t at = 0;
 	bool found;
 
-	TRY(look(f, dir, infos, path, sizeof(path), &info, cloexec));
+	TRY(look(x, f, dir, infos, path, sizeof(path), &longer, cloexec));
 	fdinfo_u64(f->info, "eventfd-id", 10, &id);
 	TRY(group_for(x, f, id, &g));
 	TRY(find_in_group(x, g, f, &at, &found));
@@ -322,13 +336,34 @@ const struct open_file *saving_open_file(const struct saving *all, size_t index)
 	return &all->index->files.v[index]->f;
 }
 
+static struct err *check_skipped(const struct save_options *opt)
+{
+	char known[512] = "";
+
+	for (size_t i = 0; i < opt->n_skip; i++) {
+		if (file_kind_named(opt->skip[i]))
+			continue;
+		for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+			size_t n = strlen(known);
+			snprintf(known + n, sizeof(known) - n, "%s%s", n ? ", " : "",
+				 kinds[k]->name);
+		}
+		return err_new(ERR_USAGE,
+			       "there is no kind of descriptor '%s' to skip (kinds: %s)",
+			       opt->skip[i], known);
+	}
+	return NULL;
+}
+
 struct err *index_open(struct saver *s, struct saver **ret)
 {
 	struct saving *all = s->all;
 	json_t *list;
 
-	if (!all->index)
+	if (!all->index) {
+		TRY(check_skipped(all->opt));
 		all->index = calloc(1, sizeof(*all->index));
+	}
 	if (!all->index)
 		return err_nomem();
 	if (!json_has(all->objects, "files"))
