@@ -28,6 +28,7 @@ struct message { // as it stands in the area; the data follow, padded to 16
 	socklen_t from_len;
 	uint32_t control_len;
 	uint64_t len;
+	uint64_t rights_at; // of a stream: which byte the descriptors came with
 	uint8_t control[CONTROL];
 };
 
@@ -48,8 +49,78 @@ static size_t padded(size_t n)
 	return (n + 15) & ~(size_t)15;
 }
 
+static void close_rights(const struct cmsghdr *c)
+{
+	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+	for (size_t i = 0; i < n; i++) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+		close(fd);
+	}
+}
+
+// The control messages of a message, one after the other.
+static struct cmsghdr *next_control(struct message *m, struct cmsghdr *c)
+{
+	struct msghdr h = {.msg_control = m->control, .msg_controllen = m->control_len};
+
+	return c ? CMSG_NXTHDR(&h, c) : CMSG_FIRSTHDR(&h);
+}
+
+static bool is_rights(const struct cmsghdr *c)
+{
+	return c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS;
+}
+
+// Whether the first len bytes behind `off` bring descriptors; those are closed.
+static bool brings_rights(struct reading *r, struct message *m, int off, size_t len)
+{
+	_Alignas(struct cmsghdr) uint8_t control[CONTROL];
+	struct iovec iov = {m + 1, len}; // the same bytes once more
+	struct msghdr h = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control,
+			   .msg_controllen = sizeof(control)};
+	bool found = false;
+
+	(void)!setsockopt(r->fd, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off));
+	if (recvmsg(r->fd, &h, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0)
+		return false;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c))
+		if (is_rights(c)) {
+			close_rights(c);
+			found = true;
+		}
+	return found;
+}
+
+// A stream gives bytes sent before together with those that bring descriptors, up to the last of them.
+static void find_rights(struct reading *r, struct message *m, size_t sum)
+{
+	int base = (int)sum, end = (int)(sum + m->len);
+	size_t without = 0, with = m->len;
+	bool any = false;
+
+	for (struct cmsghdr *c = NULL; (c = next_control(m, c));)
+		any |= is_rights(c);
+	if (!any || !r->stream)
+		return;
+	while (with - without > 1) {
+		size_t mid = without + (with - without) / 2;
+
+		if (brings_rights(r, m, base, mid))
+			with = mid;
+		else
+			without = mid;
+	}
+	m->rights_at = with - 1;
+	(void)!setsockopt(r->fd, SOL_SOCKET, SO_PEEK_OFF, &end, sizeof(end));
+}
+
 // One message; 1: there may be more.
-static int read_one(struct reading *r, size_t *got)
+static int read_one(struct reading *r, size_t sum, size_t *got)
 {
 	struct message *m = (void *)(r->area + r->used);
 
@@ -76,6 +147,7 @@ static int read_one(struct reading *r, size_t *got)
 	*got = (size_t)len;
 	if ((h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || (size_t)len == room)
 		return -ENOBUFS;
+	find_rights(r, m, sum);
 	return 1;
 }
 
@@ -90,7 +162,7 @@ static void read_all(void *arg)
 		return;
 	}
 	while (more == 1 && (!r->stream || sum < r->wanted)) {
-		more = read_one(r, &got);
+		more = read_one(r, sum, &got);
 		if (more == 1 && !got && r->ends) {
 			r->n--;
 			more = 0;
@@ -101,31 +173,6 @@ static void read_all(void *arg)
 	r->result = more < 0 ? more : 0;
 	(void)!setsockopt(r->fd, SOL_SOCKET, SO_PEEK_OFF, &r->peek_off,
 			  sizeof(r->peek_off));
-}
-
-static void close_rights(const struct cmsghdr *c)
-{
-	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-	for (size_t i = 0; i < n; i++) {
-		int fd;
-
-		memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-		close(fd);
-	}
-}
-
-// The control messages of a message, one after the other.
-static struct cmsghdr *next_control(struct message *m, struct cmsghdr *c)
-{
-	struct msghdr h = {.msg_control = m->control, .msg_controllen = m->control_len};
-
-	return c ? CMSG_NXTHDR(&h, c) : CMSG_FIRSTHDR(&h);
-}
-
-static bool is_rights(const struct cmsghdr *c)
-{
-	return c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS;
 }
 
 static void drop(struct reading *r)
@@ -206,10 +253,16 @@ static struct err *put_one(const struct open_file *f, struct message *m, json_t 
 	if (m->len > QUEUE_MESSAGE_MAX)
 		e = open_file_refuse(f, "socket-queue",
 				     "too many bytes wait in its queue");
+	if (!e && m->rights_at) {
+		e = json_add_object(queue, &entry);
+		if (!e)
+			e = json_put_bytes(entry, "data", m + 1, m->rights_at);
+	}
 	if (!e)
 		e = json_add_object(queue, &entry);
 	if (!e)
-		e = json_put_bytes(entry, "data", m + 1, m->len);
+		e = json_put_bytes(entry, "data", (uint8_t *)(m + 1) + m->rights_at,
+				   m->len - m->rights_at);
 	if (!e && from.len > sizeof(sa_family_t))
 		e = socket_put_addr(entry, "from", &from);
 	for (struct cmsghdr *c = NULL; (c = next_control(m, c));) {

@@ -108,14 +108,17 @@ int socket_send_queued(int fd, const struct queued *q, const struct socket_addr 
 	size_t at = 0, sent;
 	int r;
 
-	do { // a stream takes a part at a time
+	for (;;) { // a stream takes a part at a time
 		r = send_part(fd, q, at, to, credentials, &sent);
-		if (r < 0 && credentials) { // that process is gone, or not ours to speak for
-			credentials = false;
+		if (credentials && (r == -ESRCH || r == -EPERM)) {
+			credentials =
+				false; // that process is gone, or not ours to speak for
 			*weaker = true;
 			continue;
 		}
 		at += sent;
-	} while (r == 0 && at < q->len && sent);
+		if (r < 0 || !sent || at >= q->len)
+			break;
+	}
 	return r;
 }

@@ -48,7 +48,7 @@ struct socket_restoring {
 		size_t index;
 	} * unix_ends; // ascending
 	size_t n_unix;
-	bool unix_read;
+	bool filled; // the queues of UNIX sockets
 };
 struct err *socket_restoring_get(struct restoring *all, struct socket_restoring **ret)
 	must_check;

@@ -8,7 +8,7 @@
 #include <poll.h>
 #include <string.h>
 
-#include "resource/socket_queue.h"
+#include "resource/tcp_image.h"
 
 enum { MPTCP = 262 }; // IPPROTO_MPTCP
 
@@ -114,13 +114,12 @@ static struct err *make_listening(size_t index, const json_t *object, int fd)
 	return NULL;
 }
 
-// A TCP socket whose connection was reset: reading gives ECONNRESET, then the end; poll says so.
-static struct err *make_reset(const struct socket_type *t, int *ret)
+// A connection with ourselves over the loopback. Without such a device *peer is -1, and fd a socket that is not connected, which
+// reads as an error, too.
+static struct err *make_loop(const struct socket_type *t, int *fd, int *peer)
 {
-	_cleanup_close_ int l = -1, c = -1, a = -1;
-	struct linger reset = {1, 0};
+	_cleanup_close_ int l = -1;
 	struct socket_addr at = {.len = sizeof(struct sockaddr_in)};
-	struct pollfd p = {.events = POLLIN};
 
 	if (t->domain == AF_INET6) {
 		*(struct sockaddr_in6 *)(void *)&at.sa = (struct sockaddr_in6){
@@ -130,32 +129,51 @@ static struct err *make_reset(const struct socket_type *t, int *ret)
 		*(struct sockaddr_in *)(void *)&at.sa = (struct sockaddr_in){
 			.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	}
+	*peer = -1;
 	l = socket(t->domain, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
-	c = socket(t->domain, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
-	if (l < 0 || c < 0)
+	*fd = socket(t->domain, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	if (l < 0 || *fd < 0)
 		return err_sys(errno, "cannot make a socket");
-	if (!bind(l, (void *)&at.sa, at.len) && !listen(l, 1)) {
-		socket_local(l, &at);
-		if (!connect(c, (void *)&at.sa, at.len))
-			a = accept4(l, NULL, NULL, SOCK_CLOEXEC);
-	}
-	if (a >= 0) {
-		setsockopt(a, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-		close(take_fd(&a));
-		p.fd = c;
-		poll(&p, 1, 1000); // the reset arrives at once, over the loopback
-	}
-	// Without a loopback device: a socket that is not connected, which reads as an error, too.
-	*ret = take_fd(&c);
+	if (bind(l, (void *)&at.sa, at.len) < 0 || listen(l, 1) < 0)
+		return NULL;
+	socket_local(l, &at);
+	if (!connect(*fd, (void *)&at.sa, at.len))
+		*peer = accept4(l, NULL, NULL, SOCK_CLOEXEC);
 	return NULL;
+}
+
+// What the peer had sent before it said that it sends no more, then the end. False: not all fits.
+static bool send_rest(int peer, const struct tcp_image *t)
+{
+	int room = (int)t->in.len + (1 << 16);
+
+	if (t->in.len > INT32_MAX / 2)
+		return false;
+	(void)!setsockopt(peer, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
+	return send(peer, t->in.data, t->in.len, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+	       (ssize_t)t->in.len;
 }
 
 struct err *tcp_make_closed(struct restoring *all, size_t index, const json_t *object,
 			    const struct socket_type *t)
 {
+	_cleanup_(tcp_image_deinit) struct tcp_image image = {0};
+	struct linger reset = {1, 0};
 	_cleanup_close_ int fd = -1;
+	_cleanup_close_ int peer = -1;
+	struct pollfd p = {.events = POLLIN};
 
-	TRY(make_reset(t, &fd));
+	if (json_has(object, "tcp"))
+		TRY(tcp_image_get(object, &image));
+	TRY(make_loop(t, &fd, &peer));
+	// Reading gives ECONNRESET and then the end, and poll says so; with an orderly end, what came before it.
+	if (peer >= 0 && !(image.no_more_in && send_rest(peer, &image)))
+		setsockopt(peer, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	if (peer >= 0) {
+		close(take_fd(&peer));
+		p.fd = fd;
+		poll(&p, 1, 1000); // it arrives at once, over the loopback
+	}
 	// What the program asks of the options it set shall still be so.
 	TRY(socket_set_options(all, index, object, t, fd, OPTIONS_LAST));
 	all->files[index] = take_fd(&fd);

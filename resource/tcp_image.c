@@ -114,7 +114,10 @@ static void end_key(const struct socket_addr *a, uint8_t key[18])
 
 static int by_addresses(const void *a, const void *b)
 {
-	return memcmp(a, b, offsetof(struct tcp_end, index));
+	const struct tcp_end *x = a, *y = b;
+	int r = memcmp(x->local, y->local, sizeof(x->local));
+
+	return r ? r : memcmp(x->remote, y->remote, sizeof(x->remote));
 }
 
 static struct err *get_end(const json_t *object, size_t index, bool *is,

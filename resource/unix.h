@@ -27,6 +27,9 @@ struct err *unix_image_get(const json_t *object, size_t index, struct unix_image
 // Binds to the saved name; a socket file that nobody listens at any more is replaced (unix_bind.c).
 struct err *unix_bind_saved(struct restoring *all, size_t index, const json_t *object,
 			    int fd, const struct socket_addr *local) must_check;
+// A name that is a relative path means something in one folder only: goes there. unix_leave is the cleanup.
+struct err *unix_enter(const json_t *object, int *before) must_check;
+void unix_leave(const int *before);
 // Saves what the file of a bound socket is like: "file".
 struct err *unix_save_file(const struct open_file *f, const struct socket_addr *local,
 			   uint32_t dev, uint32_t ino, json_t *object) must_check;

@@ -138,33 +138,46 @@ static struct err *bind_path(struct restoring *all, size_t index, const json_t *
 	return unlinked || !file ? NULL : set_mode(file, path);
 }
 
+struct err *unix_enter(const json_t *object, int *before)
+{
+	_cleanup_free_ char *dir = NULL;
+	const json_t *file;
+
+	*before = -1;
+	TRY(json_opt_object(object, "file", &file));
+	if (!file || !json_has(file, "dir"))
+		return NULL;
+	TRY(json_get_text(file, "dir", PATH_MAX - 1, &dir));
+	*before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (*before < 0)
+		return err_sys(errno, "cannot open the working folder");
+	return chdir(dir) < 0 ? err_sys(errno, "cannot enter %s", dir) : NULL;
+}
+
+void unix_leave(const int *before)
+{
+	if (*before < 0)
+		return;
+	(void)!fchdir(*before);
+	close(*before);
+}
+
 struct err *unix_bind_saved(struct restoring *all, size_t index, const json_t *object,
 			    int fd, const struct socket_addr *local)
 {
-	_cleanup_free_ char *dir = NULL;
-	_cleanup_close_ int before = -1;
+	_cleanup_(unix_leave) int before = -1;
 	char path[NAME_MAX_LEN + 1];
-	const json_t *file;
 
 	if (local->len <= sizeof(sa_family_t))
 		return NULL;
 	if (!path_of(local, path))
 		return socket_bind(index, object, fd, local);
-	TRY(json_opt_object(object, "file", &file));
-	if (path[0] == '/')
-		return bind_path(all, index, object, fd, local, path);
-	if (!file || !json_has(file, "dir"))
+	TRY(unix_enter(object, &before));
+	if (path[0] != '/' && before < 0)
 		return restoring_note(
 			all,
 			"unix socket (object %zu) gets no name: it is not known "
 			"in which folder %s was",
 			index, path);
-	TRY(json_get_text(file, "dir", PATH_MAX - 1, &dir));
-	before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (before < 0 || chdir(dir) < 0)
-		return err_sys(errno, "cannot enter %s", dir);
-	struct err *e = bind_path(all, index, object, fd, local, path);
-	if (fchdir(before) < 0)
-		e = err_first(e, err_sys(errno, "cannot return to the working folder"));
-	return e;
+	return bind_path(all, index, object, fd, local, path);
 }

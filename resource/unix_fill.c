@@ -163,9 +163,31 @@ struct err *unix_join(struct restoring *all, size_t index, const json_t *object)
 	if (handover_is(all, index) || all->files[index] < 0)
 		return NULL;
 	TRY(unix_image_get(object, index, &u));
-	if (strcmp(u.state, "listening"))
-		TRY(fill(all, index, object, &u));
 	return reconnect(all, index, &u);
+}
+
+// Not before the processes are there: a message that carries who sent it can be sent only while that process lives.
+static struct err *fill_all(struct restoring *all)
+{
+	struct socket_restoring *s;
+
+	TRY(socket_restoring_get(all, &s));
+	if (s->filled)
+		return NULL;
+	s->filled = true;
+	for (size_t i = 0; i < all->n_files; i++) {
+		const json_t *object = restoring_object(all, i);
+		struct unix_image u;
+		const char *kind;
+
+		TRY(json_get_string(object, "kind", &kind));
+		if (strcmp(kind, "unix") || all->files[i] < 0 || handover_is(all, i))
+			continue;
+		TRY(unix_image_get(object, i, &u));
+		if (strcmp(u.state, "listening"))
+			TRY(err_wrap(fill(all, i, object, &u), "object %zu (unix)", i));
+	}
+	return NULL;
 }
 
 struct err *unix_start(struct restoring *all, size_t index, const json_t *object)
@@ -175,6 +197,7 @@ struct err *unix_start(struct restoring *all, size_t index, const json_t *object
 	int fd = all->files[index];
 	struct unix_image u;
 
+	TRY(fill_all(all));
 	if (handover_is(all, index))
 		return NULL;
 	TRY(unix_image_get(object, index, &u));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Making UNIX sockets again; see unix.h. First all are made and the pairs connected (make), then the queues are filled, from
-// the other end of each (join), and at last shut down and given their options (start): a socket that sends no more could
-// not fill its peer's queue.
+// Making UNIX sockets again; see unix.h. First all are made and the pairs connected (make, join), then all queues are filled,
+// from the other end of each, and at last they are shut down and given their options (start): a socket that sends no more
+// could not fill its peer's queue.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,7 +137,7 @@ static struct err *make_single(struct restoring *all, size_t index, const json_t
 
 // A connection has the listening socket's name at one end: it is made through that socket, if it is here.
 static struct err *find_listener(struct restoring *all, const struct unix_image *u,
-				 int *ret)
+				 const json_t **object, int *ret)
 {
 	struct socket_restoring *s = all->sockets;
 
@@ -155,6 +155,7 @@ static struct err *find_listener(struct restoring *all, const struct unix_image 
 		if (all->files[s->unix_ends[i].index] < 0)
 			TRY(unix_make(all, s->unix_ends[i].index, o));
 		*ret = all->files[s->unix_ends[i].index];
+		*object = o;
 		return NULL;
 	}
 	return NULL;
@@ -180,16 +181,19 @@ static int accept_own(int listener, int client)
 	return -EAGAIN;
 }
 
-static struct err *connect_through(int listener, const struct unix_image *server,
-				   int *server_fd, int *client_fd, bool *done)
+static struct err *connect_through(int listener, const json_t *object,
+				   const struct unix_image *server, int *server_fd,
+				   int *client_fd, bool *done)
 {
 	_cleanup_close_ int fd =
 		socket(AF_UNIX, server->type.type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	_cleanup_close_ int other = -1;
+	_cleanup_(unix_leave) int before = -1;
 
 	*done = false;
 	if (fd < 0)
 		return err_sys(errno, "cannot make a socket");
+	TRY(unix_enter(object, &before));
 	if (connect(fd, (const void *)&server->local.sa, server->local.len) < 0)
 		return NULL;
 	other = accept_own(listener, fd);
@@ -205,15 +209,16 @@ static struct err *make_pair(struct restoring *all, const struct unix_image u[2]
 			     const size_t index[2])
 {
 	int listener, pair[2] = {-1, -1};
+	const json_t *object;
 	bool done = false;
 
 	for (int i = 0; i < 2 && !done; i++) {
 		if (u[i].type.type == SOCK_DGRAM)
 			continue;
-		TRY(find_listener(all, &u[i], &listener));
+		TRY(find_listener(all, &u[i], &object, &listener));
 		if (listener >= 0)
-			TRY(connect_through(listener, &u[i], &pair[i], &pair[1 - i],
-					    &done));
+			TRY(connect_through(listener, object, &u[i], &pair[i],
+					    &pair[1 - i], &done));
 	}
 	if (!done && socketpair(AF_UNIX, u[0].type.type | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(errno, "cannot make a pair of sockets");
