@@ -74,48 +74,24 @@ static bool is_rights(const struct cmsghdr *c)
 	return c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS;
 }
 
-// Whether the first len bytes behind `off` bring descriptors; those are closed.
-static bool brings_rights(struct reading *r, struct message *m, int off, size_t len)
-{
-	_Alignas(struct cmsghdr) uint8_t control[CONTROL];
-	struct iovec iov = {m + 1, len}; // the same bytes once more
-	struct msghdr h = {.msg_iov = &iov,
-			   .msg_iovlen = 1,
-			   .msg_control = control,
-			   .msg_controllen = sizeof(control)};
-	bool found = false;
-
-	(void)!setsockopt(r->fd, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off));
-	if (recvmsg(r->fd, &h, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0)
-		return false;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c))
-		if (is_rights(c)) {
-			close_rights(c);
-			found = true;
-		}
-	return found;
-}
-
-// A stream gives bytes sent before together with those that bring descriptors, up to the last of them.
+// A stream gives bytes sent before together with those that bring descriptors, which are the last buffer of what it gives.
+// Where that one begins says a second look for which there is no room for the last byte: the kernel copies whole buffers
+// only, or fails.
 static void find_rights(struct reading *r, struct message *m, size_t sum)
 {
+	struct iovec iov[2] = {{m + 1, m->len - 1}, {(void *)1, 1}};
+	struct msghdr h = {.msg_iov = iov, .msg_iovlen = 2};
 	int base = (int)sum, end = (int)(sum + m->len);
-	size_t without = 0, with = m->len;
 	bool any = false;
 
 	for (struct cmsghdr *c = NULL; (c = next_control(m, c));)
 		any |= is_rights(c);
 	if (!any || !r->stream)
 		return;
-	while (with - without > 1) {
-		size_t mid = without + (with - without) / 2;
-
-		if (brings_rights(r, m, base, mid))
-			with = mid;
-		else
-			without = mid;
-	}
-	m->rights_at = with - 1;
+	(void)!setsockopt(r->fd, SOL_SOCKET, SO_PEEK_OFF, &base, sizeof(base));
+	ssize_t n = recvmsg(r->fd, &h, MSG_PEEK | MSG_DONTWAIT);
+	if (n > 0 && (size_t)n < m->len)
+		m->rights_at = (size_t)n;
 	(void)!setsockopt(r->fd, SOL_SOCKET, SO_PEEK_OFF, &end, sizeof(end));
 }
 
