@@ -111,6 +111,7 @@ static struct err *put_back(struct restoring *all, const json_t *queue, size_t i
 static struct err *fill(struct restoring *all, size_t index, const json_t *object,
 			const struct unix_image *u)
 {
+	_cleanup_(unix_leave) int before = -1;
 	bool lost = false, weaker = false;
 	const json_t *queue;
 	int other;
@@ -119,6 +120,7 @@ static struct err *fill(struct restoring *all, size_t index, const json_t *objec
 	if (!json_array_size(queue))
 		return NULL;
 	TRY(other_end(all, index, u, &other));
+	TRY(unix_enter(object, &before));
 	for (size_t i = 0; i < json_array_size(queue); i++)
 		TRY(put_back(all, queue, i, u, other, &lost, &weaker));
 	if (lost)
