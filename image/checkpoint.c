@@ -51,7 +51,9 @@ static struct err *open_core(const struct store *s, int dir, const char *id,
 	if ((uint64_t)st.st_size != size)
 		return image_corrupt(label, "it has %lld bytes and had %llu",
 				     (long long)st.st_size, (unsigned long long)size);
-	return core_open_fd(take_fd(&fd), label, ret);
+	TRY(core_open_fd(take_fd(&fd), label, ret));
+	core_set_blocks(*ret, json_object_get(process, "blocks"));
+	return NULL;
 }
 
 static bool needs_parent(const struct core *c)

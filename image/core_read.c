@@ -16,7 +16,7 @@ struct core {
 	int fd;
 	char *name;
 	uint64_t size;
-	json_t *state, *objects;
+	json_t *state, *objects, *blocks;
 	struct core_runs runs;
 	struct core_maps maps;
 	bool has_pages;
@@ -253,6 +253,7 @@ void core_close(struct core *c)
 			close(c->fd);
 		json_decref(c->state);
 		json_decref(c->objects);
+		json_decref(c->blocks);
 		vec_free(&c->runs.v);
 		core_maps_deinit(&c->maps);
 		free(c->name);
@@ -264,6 +265,22 @@ void core_close(struct core *c)
 void core_closep(struct core **c)
 {
 	core_close(*c);
+}
+
+void core_set_blocks(struct core *c, const json_t *blocks)
+{
+	json_decref(c->blocks);
+	c->blocks = json_incref((json_t *)(uintptr_t)blocks);
+}
+
+const char *core_block_hash(const struct core *c, uint64_t index)
+{
+	return json_string_value(json_array_get(c->blocks, index));
+}
+
+uint64_t core_size(const struct core *c)
+{
+	return c->size;
 }
 
 int core_fd(const struct core *c)

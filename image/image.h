@@ -73,6 +73,11 @@ struct core *core_parent(const struct core *c);
 // Finds where the memory at addr is: the core (this one or a parent) and a run cut to [addr, ...); NULL and a run of kind
 // PAGES_ZERO with len 0 when the page was never touched.
 const struct core *core_find(const struct core *c, taddr_t addr, struct page_run *ret);
+// The hashes of its blocks, from the manifest (borrowed: its own reference is taken); set by checkpoint_open.
+void core_set_blocks(struct core *c, const json_t *blocks);
+// Reads a block of the file (CORE_BLOCK bytes from index * CORE_BLOCK on; the last one is shorter) and compares its hash.
+struct err *core_read_block(const struct core *c, uint64_t index, void *buf, size_t *len)
+	must_check;
 // Reads memory of the saved process, through the parents; bytes of untouched pages of files are not there: ERR_CORRUPT.
 struct err *core_read_memory(const struct core *c, taddr_t addr, void *buf, size_t len)
 	must_check;

@@ -92,12 +92,14 @@ static struct err *finish(struct rebuilt *b, const struct molt_restore_options *
 		rebuilt_abort(b);
 		return e;
 	}
+	uint64_t when;
+
 	r->pid = rebuilt_pid(b);
 	TRY(rebuilt_resume(b));
 	r->running_ms = ms_since(start);
 	if (opt->wait_resident) {
-		TRY(rebuilt_wait_resident(b));
-		r->resident_ms = ms_since(start);
+		TRY(rebuilt_wait_resident(b, &when));
+		r->resident_ms = (double)(when - start) / 1e6;
 	}
 	return NULL;
 }

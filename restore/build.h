@@ -40,7 +40,8 @@ struct build {
 	struct space *space;
 	struct sources sources;
 	struct restorer restorer;
-	int mem; // /proc/PID/mem
+	int mem;  // /proc/PID/mem
+	int uffd; // until the filler has it; -1: none
 };
 
 enum { MAPS_MAX = 1 << 20 };

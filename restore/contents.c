@@ -62,7 +62,7 @@ static struct err *put_map(const struct build *b, const struct saved_map *m, uin
 	return NULL;
 }
 
-struct err *contents_write(struct build *b, bool all)
+static struct err *write_maps(struct build *b, bool lazy)
 {
 	_cleanup_free_ uint8_t *buf = malloc(COPY);
 
@@ -70,7 +70,17 @@ struct err *contents_write(struct build *b, bool all)
 		return err_nomem();
 	vec_for_each(m, &b->space->maps)
 		if (m->stored && map_is_private(m) && m->kind != SPACE_VDSO &&
-		    m->kind != SPACE_VVAR && (all || !map_is_lazy(m)))
+		    m->kind != SPACE_VVAR && map_is_lazy(m) == lazy)
 			TRY(put_map(b, m, buf));
 	return NULL;
+}
+
+struct err *contents_write(struct build *b)
+{
+	return write_maps(b, false);
+}
+
+struct err *contents_write_lazy(struct build *b)
+{
+	return write_maps(b, true);
 }

@@ -4,5 +4,6 @@
 
 #include "restore/space.h"
 
-// Writes what the core has of the mappings that cannot wait, or of all.
-struct err *contents_write(struct build *b, bool all) must_check;
+// Writes what the core has of the mappings that cannot wait; of the others.
+struct err *contents_write(struct build *b) must_check;
+struct err *contents_write_lazy(struct build *b) must_check;

@@ -13,7 +13,9 @@
 #include "os/proc.h"
 #include "os/ptrace.h"
 #include "process/wait.h"
+#include "process/process.h"
 #include "restore/contents.h"
+#include "restore/lazy.h"
 #include "restore/mappings.h"
 #include "restore/rebuilt.h"
 #include "util/cleanup.h"
@@ -50,6 +52,8 @@ static void build_free(struct build *b)
 		close(b->remote.channel);
 	if (b->mem >= 0)
 		close(b->mem);
+	if (b->uffd >= 0)
+		close(b->uffd);
 	sources_deinit(&b->sources);
 	space_free(b->space);
 	vec_free(&b->threads);
@@ -67,7 +71,7 @@ static struct err *add_build(struct rebuilt *r, const struct core *core)
 	}
 	b->core = core;
 	b->state = core_state(core);
-	b->channel = b->mem = b->remote.channel = -1;
+	b->channel = b->mem = b->uffd = b->remote.channel = -1;
 	b->remote.calls = calls;
 	b->restorer = (struct restorer){.all = &r->all,
 					.core = core,
@@ -175,6 +179,27 @@ static struct err *open_memory(struct build *b)
 			  : NULL;
 }
 
+// Memory that may come later; without userfaultfd it is written now.
+static struct err *watch(struct rebuilt *r, struct build *b)
+{
+	struct filler_space space = {.pid = b->remote.pid, .uffd = -1, .pidfd = -1};
+	struct err *e = lazy_register(b, &space.pending);
+
+	if (!e && b->uffd < 0)
+		e = contents_write_lazy(b);
+	else if (!e)
+		e = vec_push(&r->spaces.v, space);
+	if (e || b->uffd < 0) {
+		pending_deinit(&space.pending);
+		return e;
+	}
+	struct filler_space *s = &r->spaces.v.v[r->spaces.v.n - 1];
+	s->uffd = take_fd(&b->uffd);
+	s->pidfd = (int)syscall(SYS_pidfd_open, b->remote.pid, 0);
+	return s->pidfd < 0 ? err_sys(errno, "cannot open process %d", b->remote.pid)
+			    : NULL;
+}
+
 static struct err *make_space(struct rebuilt *r, struct build *b)
 {
 	_cleanup_free_ int *numbers = malloc((r->all.n_memory + 1) * sizeof(*numbers));
@@ -190,8 +215,9 @@ static struct err *make_space(struct rebuilt *r, struct build *b)
 	TRY(mappings_describe(b, &files));
 	TRY(sources_take_back(b, &b->sources));
 	TRY(open_memory(b));
-	TRY(contents_write(b, true));
-	return mappings_advise(b);
+	TRY(contents_write(b));
+	TRY(mappings_advise(b));
+	return watch(r, b);
 }
 
 static struct err *make_state(struct build *b)
@@ -212,6 +238,21 @@ static struct err *close_channel(struct build *b)
 			   (uint64_t[6]){(uint64_t)b->remote.remote_channel}, &ret);
 }
 
+static struct err *start_filler(struct rebuilt *r)
+{
+	bool any = false;
+
+	vec_for_each(s, &r->spaces.v)
+		any |= !pending_empty(&s->pending);
+	if (any)
+		TRY(filler_start(&r->spaces, &r->report));
+	filler_spaces_deinit(&r->spaces); // the tool's own
+	if (r->opt.lazy && any)
+		return NULL;
+	uint64_t when;
+	return rebuilt_wait_resident(r, &when);
+}
+
 static struct err *make(struct rebuilt *r)
 {
 	struct build *root = r->builds.v[0];
@@ -222,6 +263,8 @@ static struct err *make(struct rebuilt *r)
 		TRY(make_space(r, *p));
 		TRY(threads_make(*p, r->opt.pid_any));
 	}
+	// From here on the processes touch their memory, and no id is chosen by us any more.
+	TRY(start_filler(r));
 	vec_for_each(p, &r->builds)
 		TRY(restore_descriptors(&(*p)->restorer));
 	vec_for_each(p, &r->builds)
@@ -243,6 +286,7 @@ struct err *rebuild(const struct checkpoint *c, const struct rebuild_options *op
 	if (!r)
 		return err_nomem();
 	r->checkpoint = c;
+	r->report = -1;
 	r->opt = *opt;
 	r->all.opt = &r->opt.restore;
 	r->memories.all = &r->all;
@@ -272,10 +316,29 @@ struct err *rebuilt_resume(struct rebuilt *r)
 	return e;
 }
 
-struct err *rebuilt_wait_resident(struct rebuilt *r)
+struct err *restore_hear_report(int report, uint64_t *when)
 {
-	(void)r; // all memory is there before it runs
-	return NULL;
+	struct err *e = filler_wait(report, when);
+
+	close(report);
+	return e;
+}
+
+struct err *rebuilt_wait_resident(struct rebuilt *r, uint64_t *when)
+{
+	struct err *e = NULL;
+
+	if (r->report >= 0)
+		e = restore_hear_report(take_fd(&r->report), &r->resident);
+	else if (!r->resident)
+		r->resident = monotonic_ns();
+	*when = r->resident;
+	return e;
+}
+
+int rebuilt_take_report(struct rebuilt *r)
+{
+	return take_fd(&r->report);
 }
 
 // The first process is the tool's child and is collected here; the others go with their parents.
@@ -304,6 +367,9 @@ void rebuilt_free(struct rebuilt *r)
 		build_free(*p);
 	vec_free(&r->builds);
 	site_free(r->site);
+	filler_spaces_deinit(&r->spaces);
+	if (r->report >= 0)
+		close(r->report);
 	restoring_deinit(&r->all);
 	for (size_t i = 0; i < r->all.n_memory; i++)
 		if (r->all.memory[i] >= 0)

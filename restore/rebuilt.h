@@ -3,6 +3,7 @@
 #pragma once
 
 #include "restore/build.h"
+#include "restore/filler.h"
 #include "restore/memories.h"
 
 struct rebuilt {
@@ -11,5 +12,8 @@ struct rebuilt {
 	struct restoring all;
 	struct memories memories;
 	struct site *site;
+	struct filler_spaces spaces;
+	int report; // of the filler; -1: none is at work
+	uint64_t resident; // when all memory was there, without a filler
 	VEC(struct build *) builds; // the root of the tree first, parents before their children
 };

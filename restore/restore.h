@@ -9,7 +9,7 @@ struct rebuild_options {
 	struct restore_options restore;
 	bool pid_any; // other ids than the saved ones when those are taken
 	pid_t replace; // 0: none; its descriptors are handed over, and it ends when all is ready
-	bool lazy; // memory comes when it is touched, and in the background
+	bool lazy; // it runs before all of its memory is there
 	void (*progress)(void *arg, const char *text);
 	void *arg;
 };
@@ -27,7 +27,11 @@ struct err *rebuilt_park(struct rebuilt *r) must_check;
 struct err *rebuilt_regain(struct rebuilt *r) must_check;
 // Ends the replaced process, arms timers and lets all go.
 struct err *rebuilt_resume(struct rebuilt *r) must_check;
-// Waits until all memory is there; ERR_CORRUPT when a block's hash is wrong (the process is ended then).
-struct err *rebuilt_wait_resident(struct rebuilt *r) must_check;
+// Waits until all memory is there, *when (monotonic ns); ERR_CORRUPT when a block's hash is wrong (the processes are ended then).
+struct err *rebuilt_wait_resident(struct rebuilt *r, uint64_t *when) must_check;
+// A descriptor that can be read when rebuilt_wait_resident would not wait; the caller's then. -1: all memory is there.
+int rebuilt_take_report(struct rebuilt *r);
+// The same as rebuilt_wait_resident.
+struct err *restore_hear_report(int report, uint64_t *when) must_check;
 void rebuilt_abort(struct rebuilt *r); // ends what was made; the replaced process goes on
 void rebuilt_free(struct rebuilt *r);

@@ -52,8 +52,9 @@ static inline bool map_is_private(const struct saved_map *m)
 {
 	return !(m->flags & MF_SHARED);
 }
-// Whether userfaultfd may bring its pages.
+// Whether userfaultfd may bring its pages. Not where a child of the process has to find zeros.
 static inline bool map_is_lazy(const struct saved_map *m)
 {
-	return m->kind == SPACE_ANON && map_is_private(m) && !(m->flags & MF_HUGETLB);
+	return m->kind == SPACE_ANON && map_is_private(m) &&
+	       !(m->flags & (MF_HUGETLB | MF_WIPEONFORK));
 }
