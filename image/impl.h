@@ -74,5 +74,5 @@ struct err *read_all(int fd, const char *name, void *buf, size_t len, uint64_t a
 struct err *core_open_fd(int fd, const char *name, struct core **ret) must_check;
 const struct core_maps *core_maps(const struct core *c);
 const char *core_name(const struct core *c);
-uint64_t core_size(const struct core *c); // of the file
+uint64_t core_size(const struct core *c);			   // of the file
 const char *core_block_hash(const struct core *c, uint64_t index); // NULL: none is known

@@ -45,8 +45,9 @@ static void close_others(const struct filler *f)
 		e = err_first(e, vec_push(&keep, s->pidfd));
 		for (size_t i = 0; i < s->pending.v.n; i++)
 			if (!i || s->pending.v.v[i].core != s->pending.v.v[i - 1].core)
-				e = err_first(e, vec_push(&keep,
-							  core_fd(s->pending.v.v[i].core)));
+				e = err_first(
+					e,
+					vec_push(&keep, core_fd(s->pending.v.v[i].core)));
 	}
 	if (e)
 		end_now(1);

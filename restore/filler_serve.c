@@ -30,8 +30,7 @@ static struct err *put(struct filler *f, size_t index, taddr_t addr, const uint8
 		       size_t len, bool *again)
 {
 	struct filler_space *s = &f->spaces->v.v[index];
-	struct uffdio_copy c = {
-		.dst = addr, .src = (uint64_t)(uintptr_t)bytes, .len = len};
+	struct uffdio_copy c = {.dst = addr, .src = (uint64_t)(uintptr_t)bytes, .len = len};
 	size_t done = len;
 
 	*again = false;

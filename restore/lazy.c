@@ -44,8 +44,8 @@ static struct err *add_runs(const struct build *b, const struct saved_map *m,
 		uint64_t len = c && run.len ? MIN(run.len, m->end - at) : PAGE;
 
 		if (c && run.len && run.kind == PAGES_DATA)
-			TRY(pending_add(pending, &(struct pending_run){at, len, run.offset,
-								       c}));
+			TRY(pending_add(pending,
+					&(struct pending_run){at, len, run.offset, c}));
 		at += len;
 	}
 	return NULL;

@@ -12,8 +12,8 @@
 
 #include "os/proc.h"
 #include "os/ptrace.h"
-#include "process/wait.h"
 #include "process/process.h"
+#include "process/wait.h"
 #include "restore/contents.h"
 #include "restore/lazy.h"
 #include "restore/mappings.h"

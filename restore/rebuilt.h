@@ -13,7 +13,7 @@ struct rebuilt {
 	struct memories memories;
 	struct site *site;
 	struct filler_spaces spaces;
-	int report; // of the filler; -1: none is at work
-	uint64_t resident; // when all memory was there, without a filler
+	int report;		    // of the filler; -1: none is at work
+	uint64_t resident;	    // when all memory was there, without a filler
 	VEC(struct build *) builds; // the root of the tree first, parents before their children
 };

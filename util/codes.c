@@ -567,6 +567,13 @@ static const struct code_text table[] = {
 	 "The kernel maps code of its own into every process, and the saved process may "
 	 "have stood in it; this kernel's is not the same.",
 	 "Restore under the kernel that the manifest names."},
+	{"memory-lost", "the memory of a restored process could not be brought",
+	 "It ran while its memory was still brought in the background; that failed, and "
+	 "the "
+	 "process was ended, because it would have found zeros.",
+	 "Look at the reason, check the checkpoint with 'molt verify', and restore "
+	 "again, "
+	 "with --eager to have all memory there before it runs."},
 	{"mapped-file-changed", "a file that the process has mapped changed since",
 	 "Its memory is that file, and no copy was kept: only programs and libraries "
 	 "are.",
