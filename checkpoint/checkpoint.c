@@ -169,6 +169,17 @@ static void describe(struct run *r)
 	memset(&r->saving.notes, 0, sizeof(r->saving.notes));
 }
 
+// What a writer of memory says of a full disk does not know where that is.
+static struct err *name_store(const struct run *r, struct err *e)
+{
+	const char *path = r->store ? store_path(r->store) : NULL;
+
+	if (e && path && e->code && strcmp(e->code, "store-full") == 0 &&
+	    !strstr(e->message, path))
+		return err_wrap(e, "store %s", path);
+	return e;
+}
+
 struct err *checkpoint_take(pid_t pid, const struct checkpoint_options *opt,
 			    struct checkpoint_result *ret)
 {
@@ -178,5 +189,5 @@ struct err *checkpoint_take(pid_t pid, const struct checkpoint_options *opt,
 	*ret = (struct checkpoint_result){.pid = pid};
 	struct err *e = take(&r);
 	describe(&r);
-	return e;
+	return name_store(&r, e);
 }

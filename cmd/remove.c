@@ -48,11 +48,11 @@ static int report(const struct verb *verb, const struct arguments *a, json_t *re
 static struct err *remove_one(const char *store, const char *which, json_t *removed)
 {
 	_cleanup_(store_closep) struct store *s = NULL;
-	_cleanup_free_ char *id = NULL, *path = NULL;
+	_cleanup_free_ char *named = NULL, *path = NULL, *id = NULL;
 
-	TRY(store_resolve(store, which, &path, &id));
+	TRY(store_resolve(store, which, &path, &named));
 	TRY(store_open(path, false, &s));
-	TRY(store_remove(s, id));
+	TRY(store_remove(s, named, &id));
 	return json_array_append_new(removed, json_string(id)) ? err_nomem() : NULL;
 }
 
@@ -133,7 +133,7 @@ static struct err *prune(const struct arguments *a, json_t *removed)
 		if (keep[i])
 			continue;
 		if (!a->dry_run)
-			TRY(store_remove(s, all.v.v[i].id));
+			TRY(store_remove(s, all.v.v[i].id, NULL));
 		if (json_array_append_new(removed, json_string(all.v.v[i].id)))
 			return err_nomem();
 	}

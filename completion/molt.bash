@@ -36,7 +36,7 @@ _molt()
 	--module)
 		compopt -o default 2>/dev/null
 		return ;;
-	--wait | --name | --parent | --at | --keep-old | --confirm | --health | --to)
+	--wait | --name | --parent | --at | --keep-old | --confirm | --health | --to | --keep | --older-than | --pid)
 		return ;;
 	esac
 	case $verb in
@@ -54,6 +54,8 @@ _molt()
 			compopt -o default 2>/dev/null
 			return
 		fi ;;
+	show | rm | verify | restore)
+		words=$(_molt_words "$molt" list | grep -oE '^[0-9]{6,}') ;;
 	help)
 		words=$(_molt_words "$molt" --help | sed -n 's/^  \([a-z]\+\) .*/\1/p') ;;
 	diff)

@@ -133,7 +133,7 @@ static struct err *check_children(const struct store *s, const char *id)
 	return NULL;
 }
 
-struct err *store_remove(struct store *s, const char *which)
+struct err *store_remove(struct store *s, const char *which, char **removed)
 {
 	_cleanup_(store_unlock) int lock = -1;
 	char id[STORE_ID_SIZE], temporary[32];
@@ -147,5 +147,8 @@ struct err *store_remove(struct store *s, const char *which)
 	TRY(store_remove_folder(s, temporary));
 	if (fsync(s->fd))
 		return store_error(s, errno, "write to");
-	return store_collect_modules(s);
+	TRY(store_collect_modules(s));
+	if (removed && !(*removed = strdup(id)))
+		return err_nomem();
+	return NULL;
 }

@@ -35,8 +35,10 @@ struct err *store_error(const struct store *s, int errnum, const char *doing)
 
 	if (errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG)
 		return err_with(e, "store-full", s->path);
-	if (errnum == EROFS || errnum == EACCES || errnum == EPERM)
+	if (errnum == EROFS || errnum == EACCES || errnum == EPERM) {
+		e->kind = ERR_PERM;
 		return err_with(e, "store-denied", s->path);
+	}
 	return e;
 }
 

@@ -70,5 +70,6 @@ struct stored_list {
 };
 struct err *store_list(const struct store *s, struct stored_list *ret) must_check;
 void stored_list_deinit(struct stored_list *l);
-// Refused (code has-children) while another names it as parent. Modules that no checkpoint needs go too.
-struct err *store_remove(struct store *s, const char *which) must_check;
+// Refused (code has-children) while another names it as parent. Modules that no checkpoint needs go too. *removed (or NULL)
+// gets its id.
+struct err *store_remove(struct store *s, const char *which, char **removed) must_check;

@@ -207,7 +207,7 @@ START_TEST(chain)
 	expect_byte("3", BASE, 'c');
 	expect_byte("3", BASE + PAGE, 'a');
 	fine(store_open(folder, false, &s));
-	expect(store_remove(s, "1"), ERR_REFUSED, "has-children");
+	expect(store_remove(s, "1", NULL), ERR_REFUSED, "has-children");
 	fine(verify("3", false));
 	run("printf X | dd of=%s/000001/core.1 bs=1 seek=5000000 conv=notrunc "
 	    "status=none%s",
@@ -248,13 +248,13 @@ START_TEST(removing)
 	make_id((struct made){.fill = 'a'}, "000001");
 	make_id((struct made){.fill = 'b'}, "000002");
 	fine(store_open(folder, false, &s));
-	fine(store_remove(s, "1"));
+	fine(store_remove(s, "1", NULL));
 	fine(store_list(s, &l));
 	ck_assert_uint_eq(l.v.n, 1);
 	ck_assert_str_eq(l.v.v[0].id, "000002");
 	stored_list_deinit(&l);
 	run("test -e %s/modules/0123abcd%s", "");
-	fine(store_remove(s, NULL));
+	fine(store_remove(s, NULL, NULL));
 	run("test -z \"$(ls -A %s/modules)\" && test \"$(ls -A %1$s)\" = modules%s", "");
 	make_id((struct made){.fill = 'b'}, "000001");
 }
