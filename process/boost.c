@@ -5,14 +5,19 @@
 // A thread must not stay raised when the tool dies. The helper has a table of the threads' own policies and puts
 // them back at its end, which comes when its tracer is gone. New threads of a raised one start unraised.
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "arch/x86_64/bootstrap.h"
+#include "os/proc.h"
 #include "os/sched.h"
 #include "process/memory.h"
 #include "process/process_impl.h"
+#include "util/cleanup.h"
 
 enum {
 	TOOL_PRIORITY =
@@ -34,7 +39,11 @@ struct boost {
 	uint64_t n;		     // raised threads
 	struct boost_entry v[TABLE_MAX];
 	bool resets_on_fork[TABLE_MAX]; // of v[i], before
+	uint64_t slack[TABLE_MAX];	// timer slack of v[i], ns; 0: not known
 };
+
+// What a thread has that never chose (init's, and what all inherit).
+static const uint64_t USUAL_SLACK = 50000;
 
 static const struct uapi_sched_attr tool_fifo = {
 	.size = sizeof(struct uapi_sched_attr),
@@ -85,6 +94,27 @@ void process_unboost(struct process *p)
 	free(b);
 }
 
+// A real-time policy resets the timer slack, and what comes back with the old policy is only the default. When the tool dies
+// it stays so: expiries may come a little sooner or later then.
+static uint64_t read_slack(pid_t tid)
+{
+	char path[64];
+	uint64_t slack;
+
+	snprintf(path, sizeof(path), "/proc/%d/timerslack_ns", tid);
+	return os_read_u64(path, &slack) < 0 ? 0 : slack;
+}
+
+static void write_slack(pid_t tid, uint64_t slack)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%" PRIu64, slack);
+	_cleanup_close_ int fd = os_proc_open(tid, 0, "timerslack_ns", O_WRONLY);
+
+	if (fd >= 0 && write(fd, text, (size_t)n) < 0)
+		return; // nothing to be done about it
+}
+
 // Entries first: the count makes them valid.
 static bool write_table(const struct process *p, const struct boost *b)
 {
@@ -116,6 +146,7 @@ void boost_threads(struct process *p)
 		b->resets_on_fork[b->n] = e->own.flags & UAPI_SCHED_FLAG_RESET_ON_FORK;
 		// Taking the flag away needs a capability that the target may not have.
 		e->own.flags |= UAPI_SCHED_FLAG_RESET_ON_FORK;
+		b->slack[b->n] = read_slack(t->tid);
 		b->n++;
 	}
 	if (!write_table(p, b)) {
@@ -138,6 +169,8 @@ void unboost_threads(struct process *p)
 		if (!b->resets_on_fork[i])
 			own.flags &= ~(uint64_t)UAPI_SCHED_FLAG_RESET_ON_FORK;
 		os_sched_set((pid_t)b->v[i].tid, &own);
+		if (b->slack[i] && b->slack[i] != USUAL_SLACK)
+			write_slack((pid_t)b->v[i].tid, b->slack[i]);
 	}
 	b->n = 0;
 	write_table(p, b);

@@ -114,11 +114,11 @@ static struct err *set_uids(struct change *c)
 	c->securebits |= SECBIT_KEEP_CAPS;
 	TRY(CALL(&c->calls, "set the uids", SYS_setresuid, uid[ID_REAL],
 		 uid[ID_EFFECTIVE], uid[ID_SAVED]));
-	if (uid[ID_FS] != uid[ID_EFFECTIVE])
-		TRY(CALL(&c->calls, "set the filesystem uid", SYS_setfsuid, uid[ID_FS]));
 	// Leaving uid 0 took them out of force.
-	return set_caps(c, now[CAPS_PERMITTED], now[CAPS_PERMITTED],
-			now[CAPS_INHERITABLE]);
+	TRY(set_caps(c, now[CAPS_PERMITTED], now[CAPS_PERMITTED], now[CAPS_INHERITABLE]));
+	return uid[ID_FS] == uid[ID_EFFECTIVE] ? NULL
+					       : CALL(&c->calls, "set the filesystem uid",
+						      SYS_setfsuid, uid[ID_FS]);
 }
 
 static struct err *set_ambient(struct change *c)
