@@ -195,6 +195,7 @@ void restoring_deinit(struct restoring *all)
 		close(*fd);
 	free(all->files);
 	vec_free(&all->kept);
+	vec_free(&all->pipes);
 	socket_restoring_free(all->sockets);
 	handover_free(all->handed);
 	all->sockets = NULL;

@@ -17,6 +17,8 @@ enum {
 	CAPACITY_MAX = 1 << 30,
 	CHUNK = 4096, // one slot of a pipe: no packet is longer
 	CHUNKS_MAX = 1 << 18,
+	KERNEL_O_LARGEFILE =
+		0100000, // O_LARGEFILE as the kernel has it; 0 in the C library
 };
 
 static bool recognises(const struct open_file *f)
@@ -183,9 +185,8 @@ static struct err *fill(int fd, size_t index, const json_t *object)
 	return NULL;
 }
 
-// A descriptor for reading and writing, so that no end has to wait for the other; it stays until all is restored.
-static struct err *make_pipe(struct restoring *all, size_t index, const json_t *object,
-			     int *anchor)
+// Both ends stay until all is restored, so that no end has to wait for the other.
+static struct err *make_pipe(struct restoring *all, size_t index, const json_t *object)
 {
 	_cleanup_close_ int r = -1;
 	_cleanup_close_ int w = -1;
@@ -201,9 +202,40 @@ static struct err *make_pipe(struct restoring *all, size_t index, const json_t *
 	if (fcntl(w, F_GETPIPE_SZ) != capacity && fcntl(w, F_SETPIPE_SZ, capacity) < 0)
 		return err_sys(errno, "cannot make a pipe of %d bytes", capacity);
 	TRY(fill(w, index, object));
+	TRY(vec_push(&all->pipes, (struct made_pipe){index, r, w}));
 	TRY(restoring_keep(all, take_fd(&w)));
-	*anchor = r;
 	return restoring_keep(all, take_fd(&r));
+}
+
+static const struct made_pipe *find_pipe(const struct restoring *all, size_t first)
+{
+	size_t lo = 0, hi = all->pipes.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (all->pipes.v[mid].first == first)
+			return &all->pipes.v[mid];
+		if (all->pipes.v[mid].first < first)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+// What pipe(2) gave the process lacks O_LARGEFILE and is at most one description for each end; others were opened by path.
+static struct err *take_end(struct restoring *all, size_t index, const json_t *object,
+			    const struct made_pipe *p)
+{
+	int flags, *fd = &all->files[index];
+
+	TRY(json_get_i32(object, "flags", 0, INT32_MAX, &flags));
+	if (flags & KERNEL_O_LARGEFILE || (flags & O_ACCMODE) == O_RDWR)
+		return reopen_fd(p->read, object, fd);
+	*fd = fcntl((flags & O_ACCMODE) == O_RDONLY ? p->read : p->write, F_DUPFD_CLOEXEC,
+		    3);
+	return *fd < 0 ? err_sys(errno, "cannot copy a descriptor") : NULL;
 }
 
 static struct err *open_fifo(struct restoring *all, size_t index, const json_t *object,
@@ -245,12 +277,15 @@ static struct err *make(struct restoring *all, size_t index, const json_t *objec
 	// What was outside is gone: the pipe has no other end then, as when that process closed it.
 	TRY(json_get_u64(object, "pipe", index, &first));
 	TRY(json_get_bool(object, "fifo", &fifo));
-	if (first == index && fifo)
+	if (fifo && first == index)
 		TRY(open_fifo(all, index, object, &from));
-	else if (first == index)
-		TRY(make_pipe(all, index, object, &from));
-	else
+	else if (fifo)
 		from = all->files[first];
+	else if (first == index)
+		TRY(make_pipe(all, index, object));
+	const struct made_pipe *p = fifo ? NULL : find_pipe(all, first);
+	if (p)
+		return take_end(all, index, object, p);
 	if (from < 0)
 		return restoring_bad(index, object, "its pipe was not made");
 	return reopen_fd(from, object, &all->files[index]);

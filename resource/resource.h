@@ -66,6 +66,11 @@ struct handover { // --replace: descriptors of a living process
 	int pidfd;
 };
 
+struct made_pipe {    // an anonymous pipe, both ends of which the tool holds
+	size_t first; // the lowest object of it
+	int read, write;
+};
+
 struct restoring {
 	const struct restore_options *opt;
 	const json_t *objects;
@@ -76,6 +81,7 @@ struct restoring {
 	size_t n_memory;
 	struct socket_restoring *sockets; // socket_state.h
 	struct handover_fds *handed;	  // what the living process has; handover.h
+	VEC(struct made_pipe) pipes;	  // ascending; their descriptors are in kept
 	VEC(int) kept;			  // descriptors that are closed with the rest
 	VEC(char *) notes;		  // the caller's
 };

@@ -7,9 +7,12 @@
 #include <sys/ioctl.h>
 #include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "os/kernel.h"
+#include "os/proc.h"
 #include "resource/kinds.h"
+#include "util/cleanup.h"
 
 static const int64_t second = 1000000000;
 enum { CLOCKS = CLOCK_TAI, SETTIME = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET };
@@ -35,29 +38,64 @@ static bool is_wall_clock(int clock)
 	return clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_ALARM;
 }
 
-static struct err *save(const struct open_file *f, json_t *object)
-{
+struct timer {
 	uint64_t clock, ticks, settime;
 	int64_t left, interval;
-	struct timespec now;
+};
 
-	if (!fdinfo_u64(f->info, "clockid", 10, &clock) ||
-	    !fdinfo_u64(f->info, "ticks", 10, &ticks) ||
-	    !fdinfo_u64(f->info, "settime flags", 8, &settime) ||
-	    !pair(f->info, "it_value", &left) ||
-	    !pair(f->info, "it_interval", &interval) || clock > CLOCKS)
+static bool parse(const char *info, struct timer *t)
+{
+	return fdinfo_u64(info, "clockid", 10, &t->clock) &&
+	       fdinfo_u64(info, "ticks", 10, &t->ticks) &&
+	       fdinfo_u64(info, "settime flags", 8, &t->settime) &&
+	       pair(info, "it_value", &t->left) &&
+	       pair(info, "it_interval", &t->interval) && t->clock <= CLOCKS;
+}
+
+// A periodic timer that has expired stands still until somebody asks: then the kernel counts what it missed.
+static struct err *wake(const struct open_file *f, struct timer *t)
+{
+	_cleanup_close_ int here = -1;
+	_cleanup_free_ char *info = NULL;
+	struct itimerspec now;
+	char name[32];
+	size_t len;
+
+	TRY(open_file_here(f, &here));
+	snprintf(name, sizeof(name), "fdinfo/%d", here);
+	for (int tries = 0; tries < 8 && !t->left; tries++) {
+		if (timerfd_gettime(here, &now))
+			return err_sys(errno, "cannot read a timerfd");
+		int r = os_proc_read(getpid(), 0, name, &info, &len);
+		if (r < 0 || !parse(info, t))
+			return err_sys(r < 0 ? r : -EINVAL, "cannot look at a timerfd");
+		free(take_ptr(info));
+	}
+	if (!t->left) // shorter than the way from one call to the next
+		t->left = 1;
+	return NULL;
+}
+
+static struct err *save(const struct open_file *f, json_t *object)
+{
+	struct timespec now;
+	struct timer t;
+
+	if (!parse(f->info, &t))
 		return open_file_refuse(f, "unsaved-descriptor",
 					"the kernel does not tell its state");
-	TRY(json_put_int(object, "clock", (json_int_t)clock));
-	TRY(json_put_mask(object, "ticks", ticks));
-	TRY(json_put_int(object, "settime", (json_int_t)settime));
-	TRY(json_put_int(object, "left", left));
-	TRY(json_put_int(object, "interval", interval));
+	if (!t.left && t.interval)
+		TRY(wake(f, &t));
+	TRY(json_put_int(object, "clock", (json_int_t)t.clock));
+	TRY(json_put_mask(object, "ticks", t.ticks));
+	TRY(json_put_int(object, "settime", (json_int_t)t.settime));
+	TRY(json_put_int(object, "left", t.left));
+	TRY(json_put_int(object, "interval", t.interval));
 	// A moment by the wall clock stays that moment however long the process is away.
-	if (!left || !(settime & TFD_TIMER_ABSTIME) || !is_wall_clock((int)clock) ||
+	if (!t.left || !(t.settime & TFD_TIMER_ABSTIME) || !is_wall_clock((int)t.clock) ||
 	    clock_gettime(CLOCK_REALTIME, &now))
 		return NULL;
-	return json_put_int(object, "at", now.tv_sec * second + now.tv_nsec + left);
+	return json_put_int(object, "at", now.tv_sec * second + now.tv_nsec + t.left);
 }
 
 static struct err *make(struct restoring *all, size_t index, const json_t *object)
