@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The index of open file descriptions (files.h) and the table of kinds. Two descriptors are compared (kcmp) only when they are of one
+// The index of open file descriptions; see files.h. Two descriptors are compared (kcmp) only when they are of one
 // inode; those of one inode are kept in the order that kcmp gives, so that 10,000 eventfds cost 13 calls each and not 10,000.
 #include "resource/files.h"
 
@@ -17,16 +17,6 @@
 #include "resource/owner.h"
 #include "resource/socket_state.h"
 #include "util/cleanup.h"
-
-static const struct file_kind *const kinds[] = {
-	&kind_path,	   &kind_proc,	     &kind_memfd,	 &kind_regular,
-	&kind_directory,   &kind_terminal,   &kind_device,	 &kind_pipe,
-	&kind_eventfd,	   &kind_epoll,	     &kind_timerfd,	 &kind_signalfd,
-	&kind_inotify,	   &kind_pidfd,	     &kind_tcp,		 &kind_udp,
-	&kind_unix,	   &kind_netlink,    &kind_other_socket, &kind_io_uring,
-	&kind_userfaultfd, &kind_perf_event, &kind_bpf,		 &kind_kvm,
-	&kind_fanotify,	   &kind_other,
-};
 
 // A group that has all files of its inode in the order of their index, and serves no comparison.
 static const uint64_t ALL = UINT64_MAX;
@@ -47,14 +37,6 @@ struct file_index {
 	uint32_t *slots; // hash table of groups, index + 1; n_slots is a power of 2
 	size_t n_slots;
 };
-
-const struct file_kind *file_kind_named(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (!strcmp(kinds[i]->name, name))
-			return kinds[i];
-	return NULL;
-}
 
 const struct known_file *index_at(const struct file_index *x, size_t i)
 {
@@ -147,25 +129,12 @@ static struct err *find_in_group(const struct file_index *x, const struct group 
 	return NULL;
 }
 
-bool saving_skips(const struct saving *all, const char *kind)
-{
-	for (size_t i = 0; i < all->opt->n_skip; i++)
-		if (!strcmp(all->opt->skip[i], kind))
-			return true;
-	return false;
-}
-
 static struct err *save_object(struct known_file *k)
 {
 	const struct open_file *f = &k->f;
 	struct saving *all = f->s->all;
-	const struct file_kind *kind = NULL;
+	const struct file_kind *kind = file_kind_of(f);
 
-	for (size_t i = 0; i < ARRAY_SIZE(kinds) && !kind; i++)
-		if (kinds[i]->recognises(f))
-			kind = kinds[i];
-	if (!kind) // the last of the table takes everything
-		return err_new(ERR_INTERNAL, "descriptor %d has no kind", f->fd);
 	TRY(json_put(k->object, "kind", json_string(kind->name)));
 	TRY(json_put_int(k->object, "flags", f->flags));
 	TRY(json_put_int(k->object, "offset", (int64_t)MIN(f->pos, (uint64_t)INT64_MAX)));
@@ -336,32 +305,13 @@ const struct open_file *saving_open_file(const struct saving *all, size_t index)
 	return &all->index->files.v[index]->f;
 }
 
-static struct err *check_skipped(const struct save_options *opt)
-{
-	char known[512] = "";
-
-	for (size_t i = 0; i < opt->n_skip; i++) {
-		if (file_kind_named(opt->skip[i]))
-			continue;
-		for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
-			size_t n = strlen(known);
-			snprintf(known + n, sizeof(known) - n, "%s%s", n ? ", " : "",
-				 kinds[k]->name);
-		}
-		return err_new(ERR_USAGE,
-			       "there is no kind of descriptor '%s' to skip (kinds: %s)",
-			       opt->skip[i], known);
-	}
-	return NULL;
-}
-
 struct err *index_open(struct saver *s, struct saver **ret)
 {
 	struct saving *all = s->all;
 	json_t *list;
 
 	if (!all->index) {
-		TRY(check_skipped(all->opt));
+		TRY(file_kinds_check_skipped(all->opt));
 		all->index = calloc(1, sizeof(*all->index));
 	}
 	if (!all->index)

@@ -25,3 +25,6 @@ bool index_has_process(const struct file_index *x, pid_t pid);
 const struct known_file *index_at(const struct file_index *x, size_t i);
 // The kind of this name; NULL: unknown.
 const struct file_kind *file_kind_named(const char *name);
+const struct file_kind *file_kind_of(const struct open_file *f);
+// ERR_USAGE for a kind to skip that does not exist.
+struct err *file_kinds_check_skipped(const struct save_options *opt) must_check;
