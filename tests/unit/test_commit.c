@@ -346,7 +346,8 @@ static bool takes_part(const char *name)
 {
 	return !strstr(name, "family-") && !strstr(name, "gates-") &&
 	       !strstr(name, "gate-") && !strstr(name, "withdraw") &&
-	       !strstr(name, "update-") && strncmp(name, "ask-", sizeof("ask-") - 1) != 0;
+	       !strstr(name, "update-") && !strstr(name, "ask-") &&
+	       !strstr(name, "rollback-");
 }
 
 // Every fault point, failing and killed, with and without undo: the victim never notices, and the next
