@@ -10,6 +10,8 @@
 #include "checkpoint/stop.h"
 #include "image/compress.h"
 #include "image/json.h"
+#include "os/boot.h"
+#include "process/area.h"
 #include "resource/json.h"
 #include "util/cleanup.h"
 
@@ -35,6 +37,8 @@ static void run_deinit(struct run *r)
 	modules_deinit(&r->modules);
 	shared_deinit(&r->shared);
 	pending_abort(r->pending);
+	if (r->parent.path)
+		checkpoint_deinit(&r->parent);
 	store_close(r->store);
 }
 
@@ -52,11 +56,50 @@ struct err *run_interrupted(const struct run *r)
 			"interrupted", NULL);
 }
 
+static bool has_number(const json_t *state, const char *name, uint64_t value)
+{
+	return value &&
+	       (uint64_t)json_integer_value(json_object_get(state, name)) == value;
+}
+
+// The core of the same process in the parent; one that has come since has none.
+static const struct core *parent_of(const struct run *r, pid_t pid)
+{
+	vec_for_each(c, &r->parent.cores) {
+		const json_t *state = core_state(*c);
+
+		if (has_number(state, "pid", (uint64_t)pid) &&
+		    has_number(state, "start_time", process_start_time(pid)))
+			return *c;
+	}
+	return NULL;
+}
+
+static struct err *open_parent(struct run *r)
+{
+	char boot[BOOT_ID_SIZE] = "";
+	const char *then;
+
+	if (!r->opt->parent)
+		return NULL;
+	TRY(checkpoint_open(r->opt->store, r->opt->parent, false, &r->parent));
+	if (strcmp(store_path(r->parent.store), store_path(r->store)) != 0)
+		return err_new(ERR_USAGE, "--parent names a checkpoint of another store");
+	then = json_string_value(json_object_get(r->parent.manifest, "boot_id"));
+	os_boot_id(boot);
+	if (then && !strcmp(then, boot) && parent_of(r, r->root))
+		return NULL;
+	return err_refuse("not-the-parent", r->parent.id,
+			  "checkpoint %s is not of this process: it has another pid or "
+			  "was started at another time",
+			  r->parent.id);
+}
+
 struct err *run_open_task(struct run *r, pid_t pid)
 {
 	struct task *t;
 
-	TRY(task_open(pid, r->opt, pending_dir(r->pending), &t));
+	TRY(task_open(pid, r->opt, pending_dir(r->pending), parent_of(r, pid), &t));
 	if (!r->tasks.n)
 		memcpy(r->ret->comm, t->process->comm, sizeof(r->ret->comm));
 	struct err *e = vec_push(&r->tasks, t);
@@ -86,7 +129,7 @@ static struct err *finish_cores(struct run *r, json_t *processes)
 		TRY(json_add(processes, entry));
 		if (r->opt->compress)
 			TRY(core_compress(pending_dir(r->pending), entry));
-		r->ret->bytes += ranges_bytes(&(*t)->present);
+		r->ret->bytes += (*t)->memory.stored;
 	}
 	return NULL;
 }
@@ -111,6 +154,7 @@ static struct err *commit(struct run *r)
 static struct err *begin(struct run *r)
 {
 	TRY(store_open(r->opt->store, true, &r->store));
+	TRY(open_parent(r));
 	TRY(store_begin(r->store, r->opt->name, &r->pending));
 	r->saving.opt = &r->opt->save;
 	r->saving.objects = json_pack("{s:[],s:[]}", "files", "memory");

@@ -1,26 +1,21 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // manifest.json; see docs/checkpoint-format.md.
-#include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
 
 #include "checkpoint/run.h"
 #include "image/json.h"
-#include "os/proc.h"
-#include "util/cleanup.h"
+#include "os/boot.h"
 
 static struct err *put_host(json_t *m)
 {
-	_cleanup_free_ char *boot = NULL;
+	char boot[BOOT_ID_SIZE];
 	struct utsname u;
-	size_t len;
 
 	if (!uname(&u))
 		TRY(json_put(m, "kernel", json_string(u.release)));
-	if (!os_proc_read(1, 0, "../sys/kernel/random/boot_id", &boot, &len) && len) {
-		boot[strcspn(boot, "\n")] = '\0';
+	if (!os_boot_id(boot))
 		TRY(json_put(m, "boot_id", json_string(boot)));
-	}
 	return json_put(m, "molt", json_string(MOLT_VERSION));
 }
 
@@ -43,7 +38,7 @@ struct err *run_manifest(const struct run *r, json_t *processes, json_t *m)
 	TRY(json_put_int(m, "generation", (int64_t)r->opt->generation));
 	TRY(json_put(m, "trigger", json_string(trigger)));
 	TRY(json_put(m, "parent",
-		     r->opt->parent ? json_string(r->opt->parent) : json_null()));
+		     r->parent.path ? json_string(r->parent.id) : json_null()));
 	TRY(json_put(m, "processes", json_incref(processes)));
 	TRY(json_put_int(m, "bytes", (int64_t)r->ret->bytes));
 	TRY(json_put_int(m, "stop_us", (int64_t)r->ret->stop_ns / ns_per_us));

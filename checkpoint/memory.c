@@ -9,7 +9,8 @@
 #include <sys/mman.h>
 #include <sys/param.h>
 
-#include "checkpoint/transfer.h"
+#include "checkpoint/compare.h"
+#include "checkpoint/zeros.h"
 #include "util/cleanup.h"
 
 enum {
@@ -18,10 +19,15 @@ enum {
 }; // a place may be that much larger than what is in it
 
 struct err *memory_init(struct memory *m, pid_t pid, struct helper *h,
-			struct core_writer *core)
+			struct core_writer *core, const struct core *parent)
 {
-	*m = (struct memory){
-		.pid = pid, .helper = h, .core = core, .rfd = -1, .box = -1, .box_rfd = -1};
+	*m = (struct memory){.pid = pid,
+			     .helper = h,
+			     .core = core,
+			     .parent = parent,
+			     .rfd = -1,
+			     .box = -1,
+			     .box_rfd = -1};
 	return transfer_give(m, core_writer_fd(core), &m->rfd);
 }
 
@@ -30,6 +36,7 @@ void memory_deinit(struct memory *m)
 	vec_free(&m->places);
 	ranges_deinit(&m->saved);
 	ranges_deinit(&m->boxed);
+	ranges_deinit(&m->in_parent);
 	if (m->box >= 0)
 		close(m->box);
 	m->box = -1;
@@ -112,28 +119,59 @@ static struct err *pieces_of(const struct memory *m, const struct page_ranges *p
 	return NULL;
 }
 
-static struct err *note_saved(struct memory *m, const struct page_ranges *pages)
+static void replace(struct page_ranges *r, struct page_ranges with)
 {
+	ranges_deinit(r);
+	*r = with;
+}
+
+// `same`: what of these pages the parent has.
+static struct err *note_saved(struct memory *m, const struct page_ranges *pages,
+			      const struct page_ranges *same)
+{
+	_cleanup_(ranges_deinit) struct page_ranges rest = {0};
 	struct page_ranges all;
 
 	TRY(ranges_union(&m->saved, pages, &all));
-	ranges_deinit(&m->saved);
-	m->saved = all;
+	replace(&m->saved, all);
+	if (!m->in_parent.v.n && !same->v.n)
+		return NULL;
+	TRY(ranges_minus(&m->in_parent, pages, &rest));
+	TRY(ranges_union(&rest, same, &all));
+	replace(&m->in_parent, all);
 	return NULL;
 }
 
-struct err *memory_write(struct memory *m, const struct mapping *map,
-			 const struct page_ranges *pages)
+static struct err *write_pages(struct memory *m, const struct mapping *map,
+			       const struct page_ranges *pages, bool compare)
 {
 	_cleanup_(pieces_deinit) struct pieces pieces = {0};
+	_cleanup_(ranges_deinit) struct page_ranges same = {0};
 
 	if (!pages->v.n)
 		return NULL;
 	TRY(memory_reserve(m, map, pages));
 	TRY(pieces_of(m, pages, &pieces));
-	TRY(transfer_write(m, &m->rfd, core_writer_fd(m->core), map->prot & PROT_READ,
-			   &pieces));
-	return note_saved(m, pages);
+	if (compare)
+		TRY(compare_write(m, &pieces, &same));
+	else
+		TRY(transfer_write(m, &m->rfd, core_writer_fd(m->core),
+				   map->prot & PROT_READ, &pieces));
+	return note_saved(m, pages, &same);
+}
+
+// What is small is stored in every core: ld.so's list of modules, by which debuggers find the libraries, is there.
+static bool compares(const struct memory *m, const struct mapping *map)
+{
+	static const uint64_t small = 256 << 10;
+
+	return m->parent && map->end - map->start > small;
+}
+
+struct err *memory_write(struct memory *m, const struct mapping *map,
+			 const struct page_ranges *pages)
+{
+	return write_pages(m, map, pages, compares(m, map));
 }
 
 struct err *memory_write_quickly(struct memory *m, const struct mapping *map,
@@ -143,7 +181,7 @@ struct err *memory_write_quickly(struct memory *m, const struct mapping *map,
 	uint64_t at = m->box_used;
 
 	if (m->box < 0 || ranges_bytes(pages) > m->box_size - m->box_used)
-		return memory_write(m, map, pages);
+		return write_pages(m, map, pages, !m->box_size && compares(m, map));
 	vec_for_each(r, &pages->v) {
 		TRY(vec_push(&pieces.v, (struct piece){r->addr, r->len, at}));
 		TRY(vec_push(&m->boxed.v, *r));
@@ -168,6 +206,7 @@ struct err *memory_make_box(struct memory *m, uint64_t size)
 
 static struct err *put_back(struct memory *m, const uint8_t *box)
 {
+	static const struct page_ranges none;
 	uint64_t at = 0;
 
 	vec_for_each(r, &m->boxed.v) {
@@ -181,7 +220,7 @@ static struct err *put_back(struct memory *m, const uint8_t *box)
 					 p->offset));
 			at += p->len;
 		}
-		TRY(note_saved(m, &one));
+		TRY(note_saved(m, &one, &none));
 	}
 	return NULL;
 }
@@ -202,11 +241,11 @@ struct err *memory_empty_box(struct memory *m)
 	return e;
 }
 
-struct err *memory_add_runs(struct memory *m, const struct page_ranges *present)
+static struct err *add_data(struct memory *m, const struct page_ranges *pages)
 {
 	_cleanup_(pieces_deinit) struct pieces pieces = {0};
 
-	TRY(pieces_of(m, present, &pieces));
+	TRY(pieces_of(m, pages, &pieces));
 	vec_for_each(p, &pieces.v) {
 		const struct page_run run = {
 			.addr = p->addr, .len = p->len, .offset = p->offset};
@@ -214,4 +253,32 @@ struct err *memory_add_runs(struct memory *m, const struct page_ranges *present)
 		TRY(core_add_run(m->core, &run));
 	}
 	return NULL;
+}
+
+static struct err *add_others(struct memory *m, const struct page_ranges *pages,
+			      enum page_kind kind)
+{
+	vec_for_each(r, &pages->v) {
+		const struct page_run run = {.addr = r->addr, .len = r->len, .kind = kind};
+
+		TRY(core_add_run(m->core, &run));
+	}
+	return NULL;
+}
+
+struct err *memory_add_runs(struct memory *m, const struct page_ranges *present)
+{
+	_cleanup_(pieces_deinit) struct pieces pieces = {0};
+	_cleanup_(ranges_deinit) struct page_ranges own = {0}, theirs = {0}, zeros = {0},
+						    data = {0};
+
+	TRY(ranges_minus(present, &m->in_parent, &own));
+	TRY(ranges_minus(present, &own, &theirs));
+	TRY(pieces_of(m, &own, &pieces));
+	TRY(zeros_find(core_writer_fd(m->core), &pieces, &zeros));
+	TRY(ranges_minus(&own, &zeros, &data));
+	m->stored = ranges_bytes(&data);
+	TRY(add_others(m, &theirs, PAGES_PARENT));
+	TRY(add_others(m, &zeros, PAGES_ZERO));
+	return add_data(m, &data);
 }

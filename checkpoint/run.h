@@ -10,6 +10,7 @@ struct run {
 	struct checkpoint_result *ret;
 	struct store *store;
 	struct pending *pending;
+	struct checkpoint parent; // opt->parent; .path NULL: none
 	VEC(struct task *) tasks; // the root first
 	struct saving saving;
 	struct shared shared;

@@ -12,6 +12,7 @@
 #include "checkpoint/family.h"
 #include "image/json.h"
 #include "os/proc.h"
+#include "process/area.h"
 #include "process/commit.h"
 #include "util/cleanup.h"
 
@@ -27,7 +28,7 @@ static struct err *lock(struct task *t, pid_t pid)
 }
 
 // Starts the helper, takes away what a tool that died left, and makes the file.
-static struct err *enter(struct task *t, int dir)
+static struct err *enter(struct task *t, int dir, const struct core *parent)
 {
 	struct commit_leftover leftover = {0};
 	char name[32];
@@ -37,12 +38,12 @@ static struct err *enter(struct task *t, int dir)
 	TRY(ask_create(t->process, t->helper, ASK_ROOM, &t->ask));
 	snprintf(name, sizeof(name), "core.%d", t->process->pid);
 	TRY(core_create(dir, name, &t->core));
-	TRY(memory_init(&t->memory, t->process->pid, t->helper, t->core));
+	TRY(memory_init(&t->memory, t->process->pid, t->helper, t->core, parent));
 	return pagemap_open(t->process->pid, &t->pagemap);
 }
 
 struct err *task_open(pid_t pid, const struct checkpoint_options *opt, int dir,
-		      struct task **ret)
+		      const struct core *parent, struct task **ret)
 {
 	struct task *t = calloc(1, sizeof(*t));
 
@@ -57,7 +58,7 @@ struct err *task_open(pid_t pid, const struct checkpoint_options *opt, int dir,
 	if (!e) {
 		t->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 		e = t->pidfd < 0 ? err_sys(errno, "cannot open process %d", pid)
-				 : enter(t, dir);
+				 : enter(t, dir, parent);
 	}
 	if (e) {
 		task_free(t);
@@ -80,58 +81,6 @@ struct err *task_thaw(struct task *t, uint64_t *last)
 	return process_thaw(t->process, last);
 }
 
-static struct err *save_shared(struct task *t, struct saving *all, struct shared *shared,
-			       struct vma *v)
-{
-	_cleanup_(ranges_deinit) struct page_ranges pages = {0};
-
-	TRY(shared_take(shared, all, t->process->pid, &t->pagemap, v, &pages));
-	TRY(memory_write_quickly(&t->memory, v->m, &pages));
-	vec_for_each(r, &pages.v)
-		TRY(ranges_append(&t->present, r->addr, r->len));
-	return NULL;
-}
-
-static struct err *save_mapping(struct task *t, const struct vma *v)
-{
-	_cleanup_(ranges_deinit) struct page_ranges present = {0}, dirty = {0},
-						    lost = {0}, now = {0};
-
-	TRY(pagemap_scan(&t->pagemap, v, t->tracker ? SCAN_TRACKED : SCAN_ALL, &present,
-			 &dirty));
-	// What is clean has been saved before; nothing rests on that being so.
-	TRY(ranges_minus(&present, &t->memory.saved, &lost));
-	TRY(ranges_union(&lost, &dirty, &now));
-	TRY(memory_write_quickly(&t->memory, v->m, &now));
-	vec_for_each(r, &present.v)
-		TRY(ranges_append(&t->present, r->addr, r->len));
-	return NULL;
-}
-
-// smaps walks all page tables, which takes milliseconds: only when something is different.
-static struct err *look_again(struct task *t)
-{
-	struct vmas now;
-	bool same = false;
-
-	if (t->vmas.v.n)
-		TRY(vmas_read_again(t->process->pid, &t->vmas, &now, &same));
-	vmas_deinit(&t->vmas);
-	if (!same)
-		return vmas_read(t->process->pid, t->opt->all_memory, &t->vmas);
-	t->vmas = now;
-	return NULL;
-}
-
-struct err *task_save_memory(struct task *t, struct saving *all, struct shared *shared)
-{
-	TRY(look_again(t));
-	vec_for_each(v, &t->vmas.v)
-		TRY(v->kind == VMA_MEMORY ? save_shared(t, all, shared, v)
-					  : save_mapping(t, v));
-	return NULL;
-}
-
 struct err *task_save_state(struct task *t, struct saving *all)
 {
 	struct saver *s = &t->saver;
@@ -144,6 +93,8 @@ struct err *task_save_state(struct task *t, struct saving *all)
 			    .maps = &t->vmas.maps,
 			    .state = t->state};
 
+	TRY(json_put_int(t->state, "start_time",
+			 (int64_t)process_start_time(t->process->pid)));
 	TRY(save_process(s));
 	TRY(family_put_zombies(t->process->pid, t->state));
 	TRY(save_threads(s));

@@ -29,7 +29,7 @@ struct task {
 
 // The process running.
 struct err *task_open(pid_t pid, const struct checkpoint_options *opt, int dir,
-		      struct task **ret) must_check;
+		      const struct core *parent, struct task **ret) must_check;
 struct err *task_freeze(struct task *t, uint64_t deadline) must_check;
 // In the stop: memory, then all else.
 struct err *task_save_memory(struct task *t, struct saving *all, struct shared *shared)

@@ -38,7 +38,9 @@ struct err *transfer_give(struct memory *m, int fd, int *rfd)
 static struct err *file_error(int errnum)
 {
 	return err_with(err_sys(errnum, "cannot write the checkpoint"),
-			errnum == -ENOSPC || errnum == -EDQUOT ? "store-full" : NULL,
+			errnum == -ENOSPC || errnum == -EDQUOT || errnum == -EFBIG
+				? "store-full"
+				: NULL,
 			NULL);
 }
 
@@ -63,10 +65,8 @@ static bool is_fault(const struct err *e)
 	return e && e->errnum == EFAULT;
 }
 
-// Also what the process itself may not read. *there is false when nothing is: behind the end of a file, or unmapped
-// since (then the stop finds it so).
-static struct err *look(const struct memory *m, taddr_t addr, uint8_t *buf, size_t n,
-			bool *there)
+struct err *transfer_look(const struct memory *m, taddr_t addr, uint8_t *buf, size_t n,
+			  bool *there)
 {
 	struct err *e = mem_read(m->pid, addr, buf, n);
 
@@ -89,7 +89,7 @@ static struct err *copy(struct memory *m, int fd, const struct piece *p, uint8_t
 		size_t n = MIN(p->len - done, step);
 		bool there;
 
-		TRY(look(m, p->addr + done, buf, n, &there));
+		TRY(transfer_look(m, p->addr + done, buf, n, &there));
 		if (!there && n > PAGE) {
 			step = PAGE;
 			continue;

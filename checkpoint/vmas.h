@@ -37,8 +37,9 @@ struct vma {
 	unsigned flags; // enum vma_flag
 	enum vma_kind kind;
 	enum vma_content content;
-	bool deleted;  // of a file: its name is gone
-	size_t memory; // VMA_MEMORY: index into objects["memory"]; SIZE_MAX: none yet
+	bool deleted;	   // of a file: its name is gone
+	size_t memory;	   // VMA_MEMORY: index into objects["memory"]; SIZE_MAX: none yet
+	taddr_t small_end; // CONTENT_WRITTEN: where the pages end that are all stored if one is; 0: not looked at, 1: it is large
 	const char *key; // VMA_FILE: the file is kept as modules/KEY; or NULL. Of task->modules.
 };
 
@@ -59,5 +60,8 @@ bool vma_is_molts(const struct mapping *m);
 
 // Of the file that is mapped, whatever its name is by now; false when it cannot be reached.
 bool vma_stat(const struct vma *v, pid_t pid, struct stat *ret);
+// A private file mapping of which any page was written is stored whole if it is small, so that debuggers see all of it: its
+// end, or that of the file; 0: it is large.
+taddr_t vma_small_end(struct vma *v, pid_t pid);
 // Fills an element of state["maps"]; `pid` to look at files.
 struct err *vma_json(const struct vma *v, pid_t pid, bool stored, json_t *ret) must_check;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/stat.h>
 
 #include "checkpoint/vmas.h"
@@ -55,6 +56,23 @@ bool vma_stat(const struct vma *v, pid_t pid, struct stat *ret)
 	if (v->deleted || asprintf(&path, "/proc/%d/root%s", pid, v->m->path) < 0)
 		return false;
 	return !stat(path, ret) && ret->st_ino == v->m->ino;
+}
+
+taddr_t vma_small_end(struct vma *v, pid_t pid)
+{
+	enum { PAGE = 4096, LARGE = 1 };
+	static const uint64_t small = 4 << 20;
+	uint64_t len = v->m->end - v->m->start, rest;
+	struct stat st;
+
+	if (v->small_end)
+		return v->small_end == LARGE ? 0 : v->small_end;
+	v->small_end = LARGE;
+	if (len > small || v->flags & VMA_HUGETLB || !vma_stat(v, pid, &st) ||
+	    __builtin_sub_overflow((uint64_t)st.st_size, v->m->offset, &rest))
+		return 0;
+	v->small_end = v->m->start + MIN(len, roundup(rest, PAGE));
+	return v->small_end;
 }
 
 static struct err *put_file(json_t *object, const struct vma *v, pid_t pid)

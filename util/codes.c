@@ -545,6 +545,11 @@ static const struct code_text table[] = {
 	 "can be "
 	 "made again.",
 	 "Go without it (--skip socket): the program finds its descriptor closed."},
+	{"not-the-parent", "the parent is a checkpoint of another process",
+	 "--parent names an earlier checkpoint of the very process that is saved: same "
+	 "pid, "
+	 "same start, same boot of the machine.",
+	 "Leave --parent out: a full checkpoint is taken."},
 	{"no-write-tracking", "writes of the process cannot be tracked",
 	 "userfaultfd with asynchronous write protection (Linux 6.7) is missing, "
 	 "forbidden by "
