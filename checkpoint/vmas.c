@@ -49,8 +49,7 @@ bool vma_is_molts(const struct mapping *m)
 	       begins(m->path, "/memfd:molt:commit") ||
 	       begins(m->path, "/memfd:molt:gates") ||
 	       begins(m->path, "/memfd:molt:decision") ||
-	       begins(m->path, "/memfd:molt:ask") ||
-	       begins(m->path, "/memfd:molt:stage");
+	       begins(m->path, "/memfd:molt:ask") || begins(m->path, "/memfd:molt:stage");
 }
 
 static bool is_memory_file(const char *path)

@@ -11,9 +11,10 @@
 #include "util/vec.h"
 
 static const struct verb *const verbs[] = {
-	&verb_checkpoint, &verb_diff,	&verb_doctor,  &verb_explain, &verb_list,
-	&verb_plan,	  &verb_prune,	&verb_restore, &verb_revert,  &verb_rm,
-	&verb_show,	  &verb_status, &verb_symbols, &verb_update,  &verb_verify,
+	&verb_checkpoint, &verb_diff,	 &verb_doctor,	 &verb_explain,
+	&verb_list,	  &verb_plan,	 &verb_prune,	 &verb_restore,
+	&verb_revert,	  &verb_rm,	 &verb_rollback, &verb_show,
+	&verb_status,	  &verb_symbols, &verb_update,	 &verb_verify,
 };
 
 static const char *verb_name(size_t i)

@@ -14,6 +14,7 @@ extern const struct verb verb_prune;
 extern const struct verb verb_restore;
 extern const struct verb verb_revert;
 extern const struct verb verb_rm;
+extern const struct verb verb_rollback;
 extern const struct verb verb_show;
 extern const struct verb verb_status;
 extern const struct verb verb_symbols;

@@ -54,6 +54,12 @@ _molt()
 			compopt -o default 2>/dev/null
 			return
 		fi ;;
+	rollback)
+		if ! _molt_has_pid; then
+			words=$(cd /proc && printf '%s\n' [0-9]*)
+		else
+			words=$(_molt_words "$molt" list | grep -oE '^[0-9]{6,}')
+		fi ;;
 	show | rm | verify | restore)
 		words=$(_molt_words "$molt" list | grep -oE '^[0-9]{6,}') ;;
 	help)

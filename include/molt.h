@@ -82,6 +82,10 @@ struct molt_report {
 	char *checkpoint_id, *checkpoint_path;
 	uint64_t bytes;
 	unsigned saved_processes;
+
+	// Of molt_rollback: of the stop, comparing memory; threads and descriptors that were ended or closed, or made again.
+	double compare_us;
+	unsigned threads_ended, threads_made, descriptors_closed, descriptors_made;
 };
 
 // A shared library to be updated: which, by its path, its file name or its soname as the process has it
@@ -163,6 +167,18 @@ struct molt_restore_options {
 // returns, as a child of the caller. The report has its pid and generation. `opt` may be NULL.
 MOLT_API struct molt_report *molt_restore(const char *checkpoint,
 					  const struct molt_restore_options *opt);
+
+struct molt_rollback_options {
+	const char *store; // NULL: the default
+	void (*progress)(void *arg, const char *text);
+	bool (*interrupted)(void *arg);
+	void *arg;
+};
+
+// Puts a living process back to where it was when `checkpoint` (as for molt_restore) of it was made. All or nothing. `opt` may be
+// NULL. MOLT_REFUSED: also codes other-process, generation-differs, descriptor-gone, memory-gone, thread-id.
+MOLT_API struct molt_report *molt_rollback(pid_t pid, const char *checkpoint,
+					   const struct molt_rollback_options *opt);
 
 // The generation of a process and the build-id of the program it runs now (new_build_id)
 // and of the one it started with (old_build_id).

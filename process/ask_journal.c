@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // A change of the whole process that is made as a whole or not at all; see ask.h.
 #include <linux/ptrace.h>
+#include <sys/syscall.h>
 
 #include "os/ptrace.h"
 #include "process/ask_impl.h"
@@ -9,6 +10,14 @@
 #include "util/cleanup.h"
 
 static const uint64_t CATCH_NS = 1000000000;
+
+static struct err *announce(struct remote *r, taddr_t at, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		TRY(ask_undo(r, &(struct syscall_req){.nr = SYS_close | ASK_INDIRECT,
+						      .args = {at + i * sizeof(int)}}));
+	return NULL;
+}
 
 struct err *ask_create_journal(struct process *p, struct helper *h, size_t size,
 			       size_t max_threads, struct remote **ret)
@@ -20,6 +29,7 @@ struct err *ask_create_journal(struct process *p, struct helper *h, size_t size,
 			err_new(ERR_UNSUPPORTED, "%zu threads are too many", max_threads),
 			"too-many-threads", p->comm);
 	TRY(ask_create_with(p, h, size, max_threads, ASK_UNDO, &a));
+	a->remote.announce = announce;
 	*ret = &a->remote;
 	return NULL;
 }

@@ -101,6 +101,9 @@ static struct err *receive_portion(struct remote *r, size_t n, int *there)
 	in->m.msg_iovlen = 1;
 	in->m.msg_control = (void *)(uintptr_t)remote_at(r, in->control);
 	in->m.msg_controllen = CMSG_SPACE(n * sizeof(int));
+	memset(in->control, 0xff, sizeof(in->control));
+	if (r->announce)
+		TRY(r->announce(r, remote_at(r, in->control + CMSG_LEN(0)), n));
 	TRY(remote_call(r, SYS_recvmsg,
 			(uint64_t[6]){(uint64_t)r->remote_channel, remote_at(r, &in->m),
 				      MSG_DONTWAIT},
@@ -127,7 +130,8 @@ struct err *remote_give(struct remote *r, const int *fds, size_t n, int *there)
 
 		TRY(send_portion(r, fds + i, portion));
 		struct err *e = receive_portion(r, portion, there + i);
-		remote_release(r, mark);
+		if (!r->announce)
+			remote_release(r, mark);
 		TRY(e);
 		i += portion;
 	}

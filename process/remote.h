@@ -17,6 +17,8 @@ struct remote {
 	// Runs them in order in thread `tid`; stops behind the first that fails (ret < 0) unless `all`. *done says how many ran, a failed one included.
 	struct err *(*calls)(struct remote *r, pid_t tid, struct syscall_req *reqs,
 			     size_t n, bool all, size_t *done);
+	// Optional: called before descriptors arrive, whose numbers will stand in `n` ints at `at` (-1 until then).
+	struct err *(*announce)(struct remote *r, taddr_t at, size_t n);
 	int channel;	    // our end of a UNIX datagram pair; -1: none
 	int remote_channel; // the number of the other end in the target
 };

@@ -35,7 +35,6 @@ enum {
 	STAT_SESSION = 6,
 	STAT_TTY = 7,
 	STAT_TPGID = 8,
-	STAT_START_TIME = 22,
 	STAT_START_CODE = 26,
 	STAT_END_CODE = 27,
 	STAT_START_STACK = 28,
@@ -80,7 +79,6 @@ static struct err *put_ids(const struct saver *s, const int64_t *stat)
 	TRY(json_put_int(s->state, "pgid", stat[STAT_PGRP]));
 	TRY(json_put_int(s->state, "sid", stat[STAT_SESSION]));
 	TRY(json_put_text(s->state, "comm", s->process->comm));
-	TRY(json_put_int(s->state, "start_time", stat[STAT_START_TIME]));
 	if (!stat[STAT_TTY])
 		return NULL;
 	TRY(json_put_object(s->state, "terminal", &tty));

@@ -393,6 +393,33 @@ static const struct code_text table[] = {
 	{"link-map-changing", "the process is loading or unloading a library",
 	 "ld.so was at work on its list of modules all the time that molt looked.",
 	 "Nothing was changed: try again."},
+	{"other-process", "the process is not the one that was saved",
+	 "A rollback puts a living process back to an earlier moment of its own: the "
+	 "same start of the same program. A process "
+	 "that was started again, or restored, is another one.",
+	 "'molt restore --replace PID' puts the saved process in its place."},
+	{"generation-differs",
+	 "the process was updated, or reverted, since the checkpoint was made",
+	 "The images of an update and molt's record of them are in the memory that a "
+	 "rollback would put back.",
+	 "'molt restore --replace PID', or with --into the program that it runs now; or "
+	 "a checkpoint that was made since."},
+	{"memory-gone",
+	 "memory that was saved cannot be mapped again in the living process",
+	 "Memory that is shared with others, or of huge pages, was unmapped since, or "
+	 "another mapping is where the heap was.",
+	 "'molt restore --replace PID' builds the process anew."},
+	{"thread-id", "a thread that ended since cannot be made again under its id",
+	 "The id is in use, or the process lacks CAP_CHECKPOINT_RESTORE, which Linux "
+	 "asks for.",
+	 "'molt restore --replace PID' builds the process anew."},
+	{"descriptor-gone", "a descriptor that was closed since cannot be made again",
+	 "Its other end lives, or there is no room for it.",
+	 "'molt restore --replace PID' builds the process anew."},
+	{"rolled-back-in-part", "steps of a rollback failed behind the point of no return",
+	 "The process goes on at the moment of the checkpoint, but for what the notes "
+	 "name.",
+	 "Restart it, or restore the checkpoint with --replace."},
 	{"too-many-threads", "the process has more threads than molt can roll back as one",
 	 "Every thread needs a place of its own while it stands.",
 	 "Restore the checkpoint with --replace instead."},
