@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,6 +46,15 @@ static struct err *pid_taken(pid_t pid)
 			  pid, s.state == 'Z' ? "zombie" : "process", comm, pid);
 }
 
+static bool is_ending(pid_t pid, const struct os_status *s)
+{
+	const uint64_t exiting = 4; // PF_EXITING of the kernel
+	uint64_t flags;
+
+	return s->state == 'Z' || s->state == 'X' ||
+	       (!os_proc_flags(pid, &flags) && flags & exiting);
+}
+
 // A process that has just ended leaves its id only when its parent has collected it; nothing tells when.
 struct err *birth_check(pid_t pid)
 {
@@ -55,7 +65,7 @@ struct err *birth_check(pid_t pid)
 	for (;;) {
 		if (os_proc_is_gone(os_proc_status(pid, 0, &s)))
 			return NULL;
-		if (s.state != 'Z' || monotonic_ns() >= deadline)
+		if (!is_ending(pid, &s) || monotonic_ns() >= deadline)
 			return pid_taken(pid);
 		nanosleep(&nap, NULL);
 	}
@@ -78,23 +88,32 @@ static void leave_rseq(void)
 			size, unregister, signature);
 }
 
-static int place_channel(const struct build *b)
+// Every channel at its number: children of this process have them from here.
+static bool place_channels(const struct channel_place *v, size_t n)
 {
-	const struct rlimit enough = {(rlim_t)b->number + 1, (rlim_t)b->number + 1};
+	int above = v[n - 1].number + 1;
 	struct rlimit now;
 
 	if (getrlimit(RLIMIT_NOFILE, &now) < 0)
-		return -1;
-	if (now.rlim_cur <= (rlim_t)b->number) {
-		now.rlim_cur = enough.rlim_cur;
+		return false;
+	if (now.rlim_cur <= (rlim_t)above + n) {
+		now.rlim_cur = (rlim_t)above + n + 1;
 		if (now.rlim_max < now.rlim_cur)
 			now.rlim_max = now.rlim_cur;
 		if (setrlimit(RLIMIT_NOFILE, &now) < 0)
-			return -1;
+			return false;
 	}
-	if (b->channel != b->number && dup3(b->channel, b->number, O_CLOEXEC) < 0)
-		return -1;
-	return 0;
+	// Out of the way of each other first.
+	for (size_t i = 0; i < n; i++)
+		if (dup3(v[i].fd, above + (int)i, O_CLOEXEC) < 0)
+			return false;
+	for (size_t i = 0; i < n; i++)
+		if (dup3(above + (int)i, v[i].number, O_CLOEXEC) < 0)
+			return false;
+	if (v[0].number > 0)
+		close_range(0, (unsigned)v[0].number - 1, 0);
+	close_range((unsigned)above, ~0U, 0);
+	return true;
 }
 
 static bool map_area(const struct site *a)
@@ -108,16 +127,12 @@ static bool map_area(const struct site *a)
 		    SITE_CODE) == rest;
 }
 
-static void child(const struct build *b, const struct slot *slot)
+static void child(const struct build *b, const struct slot *slot,
+		  const struct channel_place *channels, size_t n)
 {
 	leave_rseq();
-	if (!map_area(b->site))
+	if (!map_area(b->site) || !place_channels(channels, n))
 		raw_end(1);
-	if (place_channel(b) < 0)
-		raw_end(1);
-	if (b->number > 0)
-		close_range(0, (unsigned)b->number - 1, 0);
-	close_range((unsigned)b->number + 1, ~0U, 0);
 	__asm__ volatile("mov %0, %%rsp\n\t"
 			 "jmp *%1"
 			 :
@@ -140,7 +155,8 @@ static struct err *birth_failed(int errnum, pid_t pid)
 	return err_sys(errnum, "cannot make process %d", pid);
 }
 
-struct err *birth_root(struct build *b, pid_t pid)
+struct err *birth_root(struct build *b, pid_t pid, const struct channel_place *channels,
+		       size_t n)
 {
 	pid_t id = pid;
 	struct clone_args args = {
@@ -161,11 +177,110 @@ struct err *birth_root(struct build *b, pid_t pid)
 	long made = syscall(SYS_clone3, &args, sizeof(args));
 	int errnum = errno;
 	if (!made)
-		child(b, t->slot);
+		child(b, t->slot, channels, n);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (made < 0)
 		return birth_failed(errnum, pid);
 	b->remote.pid = b->remote.tid = t->tid = (pid_t)made;
 	TRY(thread_adopt(b, t));
 	return slot_wait(t->slot, t->tid); // it has left the tool's memory
+}
+
+// As a thread or process that clone3 makes begins: in a slot of its own, the stack pointer being the sum.
+static struct clone_args *begin_at(struct build *maker, struct slot *slot, pid_t pid)
+{
+	struct remote *r = &maker->remote;
+	struct clone_args *args = remote_take(r, sizeof(*args));
+	int32_t *id = remote_take(r, sizeof(*id));
+
+	if (!args || !id)
+		return NULL;
+	*id = pid;
+	args->exit_signal = SIGCHLD;
+	args->stack = site_at(maker->site, slot) - SLOT_CALLS;
+	args->stack_size = SLOT_CALLS;
+	args->set_tid = pid ? remote_at(r, id) : 0;
+	args->set_tid_size = pid ? 1 : 0;
+	return args;
+}
+
+static struct err *make_in(struct build *maker, struct slot *slot, pid_t pid,
+			   uint64_t thread_flags, pid_t *ret)
+{
+	struct remote *r = &maker->remote;
+	size_t mark = r->used;
+	struct clone_args *args = slot ? begin_at(maker, slot, pid) : NULL;
+	int64_t made;
+
+	if (!args)
+		return err_new(ERR_INTERNAL, "no room in the restore area");
+	args->flags = thread_flags;
+	if (thread_flags)
+		args->exit_signal = 0;
+	TRY(remote_call(r, SYS_clone3, (uint64_t[6]){remote_at(r, args), sizeof(*args)},
+			&made));
+	remote_release(r, mark);
+	if (made < 0)
+		return birth_failed((int)-made, pid);
+	*ret = (pid_t)made;
+	return NULL;
+}
+
+struct err *birth_thread(struct build *b, struct build_thread *t, pid_t tid)
+{
+	t->slot = site_slot(b->site);
+	if (t->slot)
+		slot_expect(t->slot);
+	TRY(make_in(b, t->slot, tid,
+		    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+			    CLONE_SYSVSEM,
+		    &t->tid));
+	TRY(thread_adopt(b, t));
+	return slot_wait(t->slot, t->tid);
+}
+
+struct err *birth_child(struct build *parent, struct build *b, pid_t pid)
+{
+	struct build_thread *t = &b->threads.v[0];
+
+	slot_expect(t->slot);
+	TRY(make_in(parent, t->slot, pid, 0, &t->tid));
+	b->remote.pid = b->remote.tid = t->tid;
+	TRY(thread_adopt(b, t));
+	return slot_wait(t->slot, t->tid);
+}
+
+// It ends by itself; nobody traces it.
+struct err *birth_zombie(struct build *parent, pid_t pid, int status)
+{
+	struct slot *slot = site_slot(parent->site);
+	int sig = WTERMSIG(status);
+	struct syscall_req wait = {.nr = SYS_waitid};
+	pid_t made;
+
+	if (!slot)
+		return err_new(ERR_INTERNAL, "no room in the restore area");
+	slot_expect(slot);
+	slot->calls[slot->count++] = (struct slot_call){
+		.nr = SYS_prlimit64,
+		.args = {0, RLIMIT_CORE,
+			 site_at(parent->site, &slot->calls[SLOT_MAX - 1])}};
+	if (sig && sig != SIGKILL) {
+		slot->calls[slot->count++] = (struct slot_call){
+			.nr = SYS_rt_sigprocmask,
+			.args = {SIG_SETMASK,
+				 site_at(parent->site, &slot->calls[SLOT_MAX - 1]), 0,
+				 sizeof(uint64_t)}};
+	}
+	// Under an id that is not known yet it cannot be told to send itself a signal.
+	if (sig && pid)
+		slot->calls[slot->count++] = (struct slot_call){
+			.nr = SYS_kill, .args = {(uint64_t)pid, (uint64_t)sig}};
+	slot->calls[slot->count++] = (struct slot_call){
+		.nr = SYS_exit_group, .args = {(uint64_t)WEXITSTATUS(status)}};
+	TRY(make_in(parent, slot, pid, 0, &made));
+	wait.args[0] = P_PID;
+	wait.args[1] = (uint64_t)made;
+	wait.args[3] = WEXITED | WNOWAIT;
+	return remote_must(&parent->remote, &wait, 1, "cannot make an ended child");
 }

@@ -33,9 +33,10 @@ struct build {
 	struct site *site;
 	const struct core *core;
 	const json_t *state;
-	pid_t saved; // its pid as it was saved
-	int number;  // of the channel's end in the process
-	int channel; // that end in the tool, until the process has it
+	pid_t saved, pgid;    // its pid and group as they were saved
+	struct build *parent; // NULL: the root
+	int number;	      // of the channel's end in the process
+	int channel;	      // that end in the tool, until the process has it
 	VEC(struct build_thread) threads; // the first thread first
 	struct space *space;
 	struct sources sources;
@@ -48,9 +49,18 @@ enum { MAPS_MAX = 1 << 20 };
 
 struct build_thread *build_thread(struct build *b, pid_t tid);
 
-// birth.c: the process itself, without mappings of its own: the restore area and what it has of its maker.
-// `pid` 0: any. The tool's child; it runs the interpreter and is traced (ended with the tool).
-struct err *birth_root(struct build *b, pid_t pid) must_check;
+// birth.c: the process itself, without mappings of its own: the restore area and what it has of its maker. It runs the
+// interpreter and is traced (ended with the tool). An id of 0: any.
+struct channel_place {
+	int fd, number; // the tool's; in the process
+};
+// The tool's child. `channels`: all of the tree, ascending numbers.
+struct err *birth_root(struct build *b, pid_t pid, const struct channel_place *channels,
+		       size_t n) must_check;
+struct err *birth_child(struct build *parent, struct build *b, pid_t pid) must_check;
+struct err *birth_thread(struct build *b, struct build_thread *t, pid_t tid) must_check;
+// A child that has ended with this status and was not collected.
+struct err *birth_zombie(struct build *parent, pid_t pid, int status) must_check;
 // Asks for `pid` before anything is made: refused pid-taken with who has it.
 struct err *birth_check(pid_t pid) must_check;
 // threads.c

@@ -5,8 +5,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/param.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -80,6 +78,7 @@ static struct err *add_build(struct rebuilt *r, const struct core *core)
 					.tid_of = tid_of,
 					.arg = b};
 	TRY(json_get_pid(b->state, "pid", &b->saved));
+	TRY(json_opt_i32(b->state, "pgid", 0, INT32_MAX, 0, &b->pgid));
 	TRY(threads_plan(b));
 	TRY(space_parse(b));
 	vec_for_each(m, &b->space->maps)
@@ -89,30 +88,6 @@ static struct err *add_build(struct rebuilt *r, const struct core *core)
 	return sources_open(b, r->checkpoint->store, &r->all, &b->sources);
 }
 
-// The channel gets a number above all that the process had.
-static struct err *plan_channel(struct build *b)
-{
-	enum { FD_MAX = 1 << 30 };
-	const json_t *list;
-	int ends[2], highest = STDERR_FILENO;
-
-	TRY(json_opt_array(b->state, "descriptors", FD_MAX, &list));
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		const json_t *o;
-		int fd;
-
-		TRY(json_item_object(list, i, &o));
-		TRY(json_at(json_get_i32(o, "fd", 0, FD_MAX, &fd), "descriptors", i));
-		highest = MAX(highest, fd);
-	}
-	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) < 0)
-		return err_sys(errno, "cannot make a channel");
-	b->remote.channel = ends[0];
-	b->channel = ends[1];
-	b->number = b->remote.remote_channel = highest + 1;
-	return NULL;
-}
-
 static struct err *plan_area(struct rebuilt *r)
 {
 	struct taken taken = {};
@@ -120,7 +95,8 @@ static struct err *plan_area(struct rebuilt *r)
 	struct err *e = NULL;
 
 	vec_for_each(p, &r->builds) {
-		threads += (*p)->threads.n;
+		threads += (*p)->threads.n +
+			   json_array_size(json_object_get((*p)->state, "zombies"));
 		vec_for_each(m, &(*p)->space->maps)
 			if (!e)
 				e = vec_push(&taken.v,
@@ -141,7 +117,7 @@ static struct err *plan_place(struct rebuilt *r, struct build *b)
 		return err_new(ERR_INTERNAL, "the restore area is too small");
 	b->remote.addr = site_at(r->site, b->remote.map);
 	b->remote.size = SITE_DATA;
-	return plan_channel(b);
+	return NULL;
 }
 
 // Everything that can be refused.
@@ -165,6 +141,7 @@ static struct err *plan(struct rebuilt *r)
 				TRY(birth_check(t->saved));
 		TRY(memories_fill(&r->memories, *p));
 	}
+	TRY(tree_plan(r));
 	TRY(plan_area(r));
 	vec_for_each(p, &r->builds)
 		TRY(plan_place(r, *p));
@@ -224,7 +201,6 @@ static struct err *make_state(struct build *b)
 {
 	struct restorer *r = &b->restorer;
 
-	TRY(restore_process(r));
 	TRY(restore_signals(r));
 	TRY(restore_threads(r));
 	return restore_credentials(r);
@@ -253,12 +229,19 @@ static struct err *start_filler(struct rebuilt *r)
 	return rebuilt_wait_resident(r, &when);
 }
 
+// Group leaders first: the others join their groups.
+static struct err *make_processes(struct rebuilt *r)
+{
+	for (int leaders = 1; leaders >= 0; leaders--)
+		vec_for_each(p, &r->builds)
+			if (((*p)->saved == (*p)->pgid) == leaders)
+				TRY(restore_process(&(*p)->restorer));
+	return NULL;
+}
+
 static struct err *make(struct rebuilt *r)
 {
-	struct build *root = r->builds.v[0];
-
-	TRY(birth_root(root, r->opt.pid_any ? 0 : root->saved));
-	TRY(space_clear(root));
+	TRY(tree_make(r));
 	vec_for_each(p, &r->builds) {
 		TRY(make_space(r, *p));
 		TRY(threads_make(*p, r->opt.pid_any));
@@ -267,6 +250,7 @@ static struct err *make(struct rebuilt *r)
 	TRY(start_filler(r));
 	vec_for_each(p, &r->builds)
 		TRY(restore_descriptors(&(*p)->restorer));
+	TRY(make_processes(r));
 	vec_for_each(p, &r->builds)
 		TRY(make_state(*p));
 	TRY(restoring_start(&r->all));

@@ -5,6 +5,7 @@
 #include "restore/build.h"
 #include "restore/filler.h"
 #include "restore/memories.h"
+#include "restore/space.h"
 
 struct rebuilt {
 	const struct checkpoint *checkpoint;
@@ -17,3 +18,8 @@ struct rebuilt {
 	uint64_t resident;	    // when all memory was there, without a filler
 	VEC(struct build *) builds; // the root of the tree first, parents before their children
 };
+
+// tree.c: how the processes come from each other.
+struct err *tree_plan(struct rebuilt *r) must_check; // parents, channels
+struct err *tree_make(struct rebuilt *r)
+	must_check; // all processes, each still empty; ended children

@@ -61,44 +61,10 @@ struct err *thread_adopt(struct build *b, struct build_thread *t)
 	return NULL;
 }
 
-static struct err *make_one(struct build *b, struct build_thread *t, bool any)
-{
-	struct remote *r = &b->remote;
-	size_t mark = r->used;
-	struct clone_args *args = remote_take(r, sizeof(*args));
-	int32_t *tid = remote_take(r, sizeof(*tid));
-	int64_t ret;
-
-	t->slot = site_slot(b->site);
-	if (!args || !tid || !t->slot)
-		return err_new(ERR_INTERNAL, "no room for thread %d", t->saved);
-	slot_expect(t->slot);
-	*tid = t->saved;
-	args->flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-		      CLONE_SYSVSEM;
-	// The stack pointer becomes the sum.
-	args->stack = site_at(b->site, t->slot) - SLOT_CALLS;
-	args->stack_size = SLOT_CALLS;
-	args->set_tid = any ? 0 : remote_at(r, tid);
-	args->set_tid_size = any ? 0 : 1;
-	TRY(remote_call(r, SYS_clone3, (uint64_t[6]){remote_at(r, args), sizeof(*args)},
-			&ret));
-	remote_release(r, mark);
-	if (ret == -EEXIST)
-		return birth_check(t->saved)
-			       ?: err_sys(EEXIST, "cannot make thread %d", t->saved);
-	if (ret < 0)
-		return err_sys((int)ret, "cannot make thread %d of process %d", t->saved,
-			       r->pid);
-	t->tid = (pid_t)ret;
-	TRY(thread_adopt(b, t));
-	return slot_wait(t->slot, t->tid);
-}
-
 struct err *threads_make(struct build *b, bool any)
 {
 	for (size_t i = 1; i < b->threads.n; i++)
-		TRY(make_one(b, &b->threads.v[i], any));
+		TRY(birth_thread(b, &b->threads.v[i], any ? 0 : b->threads.v[i].saved));
 	return NULL;
 }
 
