@@ -77,8 +77,8 @@ static struct err *make_root(struct rebuilt *r)
 
 	vec_for_each(p, &r->builds)
 		if (!e)
-			e = vec_push(&channels, (struct channel_place){(*p)->channel,
-								       (*p)->number});
+			e = vec_push(&channels,
+				     (struct channel_place){(*p)->channel, (*p)->number});
 	if (!e)
 		e = birth_root(root, r->opt.pid_any ? 0 : root->saved, channels.v,
 			       channels.n);
@@ -98,10 +98,10 @@ static struct err *forget_signal(struct build *b)
 	if (!set || !no_time)
 		return err_new(ERR_INTERNAL, "no room in the restore area");
 	*set = 1ULL << (SIGCHLD - 1);
-	TRY(remote_call(r, SYS_rt_sigtimedwait,
-			(uint64_t[6]){remote_at(r, set), 0, remote_at(r, no_time),
-				      sizeof(*set)},
-			&ret));
+	TRY(remote_call(
+		r, SYS_rt_sigtimedwait,
+		(uint64_t[6]){remote_at(r, set), 0, remote_at(r, no_time), sizeof(*set)},
+		&ret));
 	remote_release(r, mark);
 	return NULL;
 }
