@@ -14,9 +14,13 @@
 #include "os/proc.h"
 #include "process/area.h"
 #include "process/commit.h"
+#include "process/rest.h"
 #include "util/cleanup.h"
 
 enum { ASK_ROOM = 1 << 20 };
+
+// How long a moment is waited for at which it does not work on anything.
+static const uint64_t PATIENCE_NS = 60000000;
 
 static struct err *lock(struct task *t, pid_t pid)
 {
@@ -70,7 +74,10 @@ struct err *task_open(pid_t pid, const struct checkpoint_options *opt, int dir,
 
 struct err *task_freeze(struct task *t, uint64_t deadline)
 {
-	TRY(process_freeze(t->process, deadline, &t->first_stop));
+	bool rests;
+
+	TRY(process_freeze_at_rest(t->process, deadline, PATIENCE_NS, &t->first_stop,
+				   &rests));
 	t->frozen = true;
 	return NULL;
 }
