@@ -9,9 +9,8 @@
 
 // As process_freeze, but tries for up to `patience` ns to meet all threads waiting; *rests says whether it did. The process is stopped in
 // any case when it returns NULL. *first_stop is of the last try.
-struct err *process_freeze_at_rest(struct process *p, uint64_t deadline,
-				   uint64_t patience, uint64_t *first_stop, bool *rests)
-	must_check;
+struct err *process_freeze_at_rest(struct process *p, uint64_t deadline, uint64_t patience,
+				   uint64_t *first_stop, bool *rests) must_check;
 
 // Whether all threads of a stopped process wait.
 bool process_rests(const struct process *p);
