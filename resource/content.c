@@ -41,17 +41,87 @@ static struct err *read_piece(const struct open_file *f, int fd, uint64_t at, si
 	return json_put_bytes(piece, "bytes", buf, got);
 }
 
-struct err *content_save(const struct open_file *f, int fd, json_t *object)
+// Ranges of the file that other notes have, ascending.
+struct range {
+	off_t from, to;
+};
+struct covered {
+	VEC(struct range) v;
+};
+
+static void covered_deinit(struct covered *c)
 {
+	vec_free(&c->v);
+}
+
+static int by_from(const void *a, const void *b)
+{
+	const struct range *x = a, *y = b;
+
+	return (x->from > y->from) - (x->from < y->from);
+}
+
+static struct err *find_covered(const json_t *memory, struct covered *ret)
+{
+	const json_t *list = json_object_get(memory, "pages_in");
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *o = json_array_get(list, i);
+		off_t from = json_integer_value(json_object_get(o, "offset"));
+		off_t len = json_integer_value(json_object_get(o, "len"));
+
+		TRY(vec_push(&ret->v, (struct range){from, from + len}));
+	}
+	if (ret->v.n)
+		qsort(ret->v.v, ret->v.n, sizeof(*ret->v.v), by_from);
+	return NULL;
+}
+
+struct writer {
+	const struct open_file *f;
+	int fd;
 	json_t *list;
+	uint64_t total;
+};
+
+static struct err *save_range(struct writer *w, off_t from, off_t to)
+{
+	w->total += (uint64_t)(to - from);
+	if (w->total > CONTENT_MAX)
+		return open_file_refuse(
+			w->f, "unsaved-descriptor",
+			"no path leads to it, and it has more than %d MiB of data",
+			CONTENT_MAX >> 20);
+	for (off_t at = from; at < to; at += PIECE)
+		TRY(read_piece(w->f, w->fd, (uint64_t)at, (size_t)MIN(to - at, PIECE),
+			       w->list));
+	return NULL;
+}
+
+static struct err *save_uncovered(struct writer *w, const struct covered *c, off_t from,
+				  off_t to)
+{
+	vec_for_each(r, &c->v) {
+		if (r->from > from && from < to)
+			TRY(save_range(w, from, MIN(r->from, to)));
+		from = MAX(from, r->to);
+	}
+	return from < to ? save_range(w, from, to) : NULL;
+}
+
+struct err *content_save(const struct open_file *f, int fd, const json_t *memory,
+			 json_t *object)
+{
+	_cleanup_(covered_deinit) struct covered covered = {0};
+	struct writer w = {.f = f, .fd = fd};
 	struct stat st;
-	uint64_t total = 0;
 	off_t at = 0;
 
 	if (fstat(fd, &st))
 		return err_sys(errno, "cannot look at %s", f->path);
+	TRY(find_covered(memory, &covered));
 	TRY(json_put_int(object, "size", st.st_size));
-	TRY(json_put_array(object, "content", &list));
+	TRY(json_put_array(object, "content", &w.list));
 	while (at < st.st_size) {
 		off_t data = lseek(fd, at, SEEK_DATA);
 		if (data < 0 && errno == ENXIO)
@@ -61,15 +131,7 @@ struct err *content_save(const struct open_file *f, int fd, json_t *object)
 		data = MAX(data, at);
 		off_t end = lseek(fd, data, SEEK_HOLE);
 		end = end < 0 ? st.st_size : MIN(end, st.st_size);
-		total += (uint64_t)(end - data);
-		if (total > CONTENT_MAX)
-			return open_file_refuse(
-				f,
-				"unsaved-descriptor", "no path leads to it, and it has more than %d MiB of data",
-				CONTENT_MAX >> 20);
-		for (at = data; at < end; at += PIECE)
-			TRY(read_piece(f, fd, (uint64_t)at, (size_t)MIN(end - at, PIECE),
-				       list));
+		TRY(save_uncovered(&w, &covered, data, end));
 		at = end;
 	}
 	return NULL;

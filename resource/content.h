@@ -5,7 +5,8 @@
 
 #include "resource/kinds.h"
 
-// fd is readable. Refuses when there is too much of it.
-struct err *content_save(const struct open_file *f, int fd, json_t *object) must_check;
-// fd is an empty file, writable.
+// fd is readable. What the memory object (objects["memory"], NULL: none) has is left out. Refuses when there is too much of it.
+struct err *content_save(const struct open_file *f, int fd, const json_t *memory,
+			 json_t *object) must_check;
+// fd is writable, and empty but for what a memory object has.
 struct err *content_fill(int fd, const json_t *object) must_check;

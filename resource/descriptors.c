@@ -12,6 +12,7 @@
 #include "os/fds.h"
 #include "os/proc.h"
 #include "resource/files.h"
+#include "resource/locks.h"
 #include "resource/owner.h"
 #include "util/cleanup.h"
 
@@ -253,6 +254,5 @@ struct err *restore_descriptors(struct restorer *r)
 	TRY(clear_table(r->remote, p.top));
 	TRY(give_all(r, &p));
 	TRY(finish_all(r, &p));
-	// The process that is replaced still has its locks.
-	return r->all->handover ? NULL : restore_locks(r);
+	return restore_locks(r);
 }

@@ -184,6 +184,10 @@ static struct err *make_record_lock(struct restorer *r, const json_t *o)
 			&ret);
 	remote_release(r->remote, mark);
 	TRY(e);
+	if ((ret == -EAGAIN || ret == -EACCES) && r->all->handover)
+		return restoring_note(r->all, "the record lock on %s cannot be taken over",
+				      json_string_value(json_object_get(
+					      restoring_object(r->all, file), "path")));
 	if (ret == -EAGAIN || ret == -EACCES)
 		return taken(restoring_object(r->all, file));
 	return ret < 0 ? err_sys((int)ret, "cannot make a lock") : NULL;

@@ -10,3 +10,5 @@ struct err *locks_save(const struct open_file *f, size_t index, json_t *object) 
 // Those of one object, once it is made. `late`: the process that is replaced has ended.
 struct err *locks_make(struct restoring *all, size_t index, const json_t *object,
 		       bool late) must_check;
+// Record locks of a process, by itself. One that the process to be replaced still has cannot be taken over: a note says so.
+struct err *restore_locks(struct restorer *r) must_check;

@@ -34,26 +34,28 @@ static struct err *save_late(const struct open_file *f, json_t *object)
 	size_t at = 0, i;
 
 	TRY(open_file_here(f, &here));
-	if (memory_find(f->s->all, f->st.st_dev, f->st.st_ino, &i))
-		TRY(json_put_int(object, "memory", (json_int_t)i));
-	else if (saving_next_on_inode(f->s->all, f->st.st_dev, f->st.st_ino, &at, &i) &&
-		 i != f->index)
+	if (saving_next_on_inode(f->s->all, f->st.st_dev, f->st.st_ino, &at, &i) &&
+	    i != f->index)
 		return json_put_int(object, "same", (json_int_t)i);
+	const json_t *memory = memory_find(f->s->all, f->st.st_dev, f->st.st_ino, &i);
+	if (memory)
+		TRY(json_put_int(object, "memory", (json_int_t)i));
 	int seals = fcntl(here, F_GET_SEALS);
 	if (seals < 0)
 		return err_sys(errno, "cannot see the seals of %s", f->path);
 	TRY(json_put_int(object, "seals", seals));
 	TRY(json_put_int(object, "mode", f->st.st_mode & 0777));
-	if (json_has(object, "memory"))
+	bool huge = fstatfs(here, &fs) || fs.f_type != TMPFS_MAGIC;
+	if (huge && memory) // cannot be read; it is mapped as a whole, mostly
 		return NULL;
-	if (fstatfs(here, &fs) || fs.f_type != TMPFS_MAGIC)
+	if (huge)
 		return open_file_refuse(f, "unsaved-descriptor",
 					"it has huge pages and is not mapped");
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", here);
 	readable = open(path, O_RDONLY | O_CLOEXEC);
 	if (readable < 0)
 		return err_sys(errno, "cannot read %s", f->path);
-	return content_save(f, readable, object);
+	return content_save(f, readable, memory, object);
 }
 
 static struct err *save(const struct open_file *f, json_t *object)
@@ -91,6 +93,8 @@ static struct err *make(struct restoring *all, size_t index, const json_t *objec
 
 	if (json_has(object, "memory")) {
 		TRY(memory_fd(all, object, &from));
+		if (json_has(object, "content"))
+			TRY(content_fill(from, object));
 	} else if (json_has(object, "same")) {
 		TRY(json_get_u64(object, "same", index, &same));
 		from = all->files[same];

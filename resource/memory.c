@@ -2,7 +2,7 @@
 // Memory objects that descriptors lead to; see memory.h.
 #include "resource/memory.h"
 
-bool memory_find(const struct saving *all, dev_t dev, ino_t ino, size_t *index)
+const json_t *memory_find(const struct saving *all, dev_t dev, ino_t ino, size_t *index)
 {
 	const json_t *list = json_object_get(all->objects, "memory"), *m;
 
@@ -12,10 +12,10 @@ bool memory_find(const struct saving *all, dev_t dev, ino_t ino, size_t *index)
 		    (ino_t)json_integer_value(json_object_get(m, "ino")) == ino &&
 		    (dev_t)json_integer_value(json_object_get(m, "dev")) == dev) {
 			*index = i;
-			return true;
+			return m;
 		}
 	}
-	return false;
+	return NULL;
 }
 
 struct err *memory_fd(const struct restoring *all, const json_t *object, int *fd)

@@ -52,17 +52,18 @@ static struct err *save_late(const struct open_file *f, json_t *object)
 
 	if (!json_is_true(json_object_get(object, "deleted")))
 		return NULL;
-	if (memory_find(f->s->all, f->st.st_dev, f->st.st_ino, &first))
-		return json_put_int(object, "memory", (json_int_t)first);
 	if (saving_next_on_inode(f->s->all, f->st.st_dev, f->st.st_ino, &at, &first) &&
 	    first != f->index)
 		return json_put_int(object, "same", (json_int_t)first);
+	const json_t *memory = memory_find(f->s->all, f->st.st_dev, f->st.st_ino, &first);
+	if (memory)
+		TRY(json_put_int(object, "memory", (json_int_t)first));
 	TRY(open_file_here(f, &here));
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", here);
 	readable = open(path, O_RDONLY | O_CLOEXEC);
 	if (readable < 0)
 		return err_sys(errno, "cannot read deleted file %s", f->path);
-	return content_save(f, readable, object);
+	return content_save(f, readable, memory, object);
 }
 
 // As the present file is compared with the saved one.
@@ -120,6 +121,7 @@ static struct err *make_deleted(struct restoring *all, size_t index, const json_
 
 	if (json_has(object, "memory")) {
 		TRY(memory_fd(all, object, &from));
+		TRY(content_fill(from, object));
 	} else if (json_has(object, "same")) {
 		uint64_t same;
 

@@ -111,8 +111,8 @@ struct err *restore_session(struct restorer *r) must_check;
 // In the process: in this order, each with all threads of the process there, all signals blocked in them.
 // Whatever else the process has open is closed but for the remote's channel, which may get another number; its owner closes it.
 struct err *restore_descriptors(struct restorer *r) must_check;
-// Record locks; with a handover for the caller to call when the replaced process has ended, else done by restore_descriptors.
-struct err *restore_locks(struct restorer *r) must_check;
+// With a handover: when the replaced process has ended, the locks it held (flock, OFD locks, leases). Else restoring_start does it.
+struct err *restoring_take_locks(struct restoring *all) must_check;
 // When all processes have their descriptors: what could disturb others before (terminals' foreground groups, owners).
 struct err *restoring_start(struct restoring *all) must_check;
 struct err *restore_process(struct restorer *r)
