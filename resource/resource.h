@@ -61,7 +61,10 @@ struct restore_options {
 	bool tcp_close; // connections of the past are not brought back: the program sees them closed
 };
 
-struct handover { // --replace: descriptors of a living process
+// --replace: descriptors of a living process. It was stopped by process_freeze_at_rest (process/rest.h), for what it took from a
+// connection and did not answer is lost with it. Set before restore_objects, until it has ended; more than one
+// process may be built from the objects.
+struct handover {
 	pid_t pid;
 	int pidfd;
 };
