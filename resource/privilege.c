@@ -12,6 +12,7 @@
 #include "resource/json.h"
 #include "resource/process.h"
 #include "resource/rights.h"
+#include "resource/signals.h"
 #include "resource/threads.h"
 #include "util/cleanup.h"
 
@@ -167,7 +168,7 @@ static struct err *check_filters(const struct caller *c, const struct credential
 	return check_seccomp(w);
 }
 
-static struct err *check_thread(const struct caller *c, const json_t *state, size_t i)
+static struct err *check_one(const struct caller *c, const json_t *state, size_t i)
 {
 	_cleanup_(credentials_deinit) struct credentials w;
 
@@ -195,7 +196,7 @@ struct err *check_credentials(struct restoring *all, const json_t *state)
 
 		e = thread_at(state, i, &thread, &tid);
 		if (!e && (!i || json_has(thread, "credentials")))
-			e = json_at(check_thread(&c, state, i), "threads", i);
+			e = json_at(check_one(&c, state, i), "threads", i);
 	}
 	if (!e && c.status.seccomp)
 		e = restoring_note(all, "molt runs under seccomp filters, which the "
@@ -204,8 +205,26 @@ struct err *check_credentials(struct restoring *all, const json_t *state)
 	return e;
 }
 
+static struct err *check_threads(const json_t *state)
+{
+	const json_t *thread;
+	pid_t tid;
+	size_t n;
+
+	TRY(threads_count(state, &n));
+	for (size_t i = 0; i < n; i++) {
+		TRY(thread_at(state, i, &thread, &tid));
+		TRY(json_at(check_thread(thread), "threads", i));
+	}
+	return NULL;
+}
+
 struct err *restore_check(struct restoring *all, const json_t *state)
 {
+	TRY(check_process(state));
+	TRY(check_threads(state));
+	TRY(check_signals(state));
+	TRY(check_timers(state));
 	TRY(check_credentials(all, state));
 	TRY(check_limits(state));
 	return check_folders(state);

@@ -17,3 +17,6 @@ struct err *check_limits(const json_t *state) must_check;
 struct err *save_folders(struct saver *s) must_check;
 struct err *restore_folders(struct restorer *r) must_check;
 struct err *check_folders(const json_t *state) must_check;
+
+// Before anything is made: ERR_CORRUPT when a member makes no sense.
+struct err *check_process(const json_t *state) must_check;

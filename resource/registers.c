@@ -15,6 +15,10 @@
 #include "util/cleanup.h"
 
 enum { XSTATE_MAX = 1 << 20, TEXT_BEFORE = 64 };
+enum {
+	USER_CS = 0x33,
+	USER_DS = 0x2b
+}; // selectors of 64-bit code (kernel, asm/segment.h)
 
 // The calls that end with ERESTART_RESTARTBLOCK.
 static const long restartable[] = {SYS_nanosleep, SYS_clock_nanosleep, SYS_poll,
@@ -87,6 +91,11 @@ struct err *thread_registers(const json_t *thread, struct user_regs_struct *ret)
 	if (nr >= 0 && !is_restartable(nr))
 		return err_new(ERR_CORRUPT,
 			       "member 'restart' is %d, no call of that kind", (int)nr);
+	if (ret->cs != USER_CS || ret->ss != USER_DS ||
+	    ret->rip >= (taddr_t)JSON_ADDR_MAX || ret->fs_base >= (taddr_t)JSON_ADDR_MAX ||
+	    ret->gs_base >= (taddr_t)JSON_ADDR_MAX)
+		return err_new(ERR_CORRUPT,
+			       "member 'regs' is no state of a 64-bit program");
 	if ((long)ret->rax != -UAPI_ERESTART_RESTARTBLOCK || (long)ret->orig_rax < 0)
 		return NULL;
 	if (nr >= 0) {
@@ -101,6 +110,14 @@ struct err *thread_registers(const json_t *thread, struct user_regs_struct *ret)
 struct err *thread_sigmask(const json_t *thread, uint64_t *ret)
 {
 	return json_get_mask(thread, "sigmask", ret);
+}
+
+struct err *check_xstate(const json_t *thread)
+{
+	_cleanup_free_ uint8_t *saved = NULL;
+	size_t len;
+
+	return json_get_bytes(thread, "xstate", XSTATE_MAX, &saved, &len);
 }
 
 struct err *thread_set_xstate(const json_t *thread, pid_t tid)

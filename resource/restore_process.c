@@ -22,6 +22,22 @@ struct ids {
 	pid_t pid, pgid, sid; // 0: of a process outside of the pid namespace
 };
 
+struct settings {
+	int umask, oom, thp, dumpable, mdwe;
+	bool subreaper, merge;
+};
+
+static struct err *get_settings(const json_t *state, struct settings *ret)
+{
+	TRY(json_get_i32(state, "umask", 0, UMASK_MAX, &ret->umask));
+	TRY(json_get_i32(state, "oom_score_adj", OOM_MIN, OOM_MAX, &ret->oom));
+	TRY(json_opt_i32(state, "thp_disable", 0, FLAGS_MAX, 0, &ret->thp));
+	TRY(json_opt_i32(state, "dumpable", 0, 2, 1, &ret->dumpable));
+	TRY(json_opt_i32(state, "mdwe", 0, FLAGS_MAX, 0, &ret->mdwe));
+	TRY(json_opt_bool(state, "child_subreaper", false, &ret->subreaper));
+	return json_opt_bool(state, "memory_merge", false, &ret->merge);
+}
+
 static struct err *get_ids(const json_t *state, struct ids *ret)
 {
 	int pgid, sid;
@@ -101,35 +117,31 @@ static struct err *write_number(struct restorer *r, const char *file, int value)
 static struct err *restore_oom(struct restorer *r)
 {
 	_cleanup_free_ char *text = NULL;
+	struct settings s;
 	size_t len;
-	int wanted;
 
-	TRY(json_get_i32(r->state, "oom_score_adj", OOM_MIN, OOM_MAX, &wanted));
+	TRY(get_settings(r->state, &s));
 	if (os_proc_read(r->remote->pid, 0, "oom_score_adj", &text, &len) == 0 &&
-	    strtol(text, NULL, 10) == wanted)
+	    strtol(text, NULL, 10) == s.oom)
 		return NULL;
-	return write_number(r, "oom_score_adj", wanted);
+	return write_number(r, "oom_score_adj", s.oom);
 }
 
 static struct err *restore_settings(struct restorer *r)
 {
 	_cleanup_(call_list_deinit) struct call_list l = {0};
-	int mask, thp;
-	bool reaper, merge;
+	struct settings s;
 
-	TRY(json_get_i32(r->state, "umask", 0, UMASK_MAX, &mask));
-	TRY(json_opt_bool(r->state, "child_subreaper", false, &reaper));
-	TRY(json_opt_i32(r->state, "thp_disable", 0, FLAGS_MAX, 0, &thp));
-	TRY(json_opt_bool(r->state, "memory_merge", false, &merge));
-	TRY(CALL(&l, "set the umask", SYS_umask, (uint64_t)mask));
-	if (reaper || r->living)
+	TRY(get_settings(r->state, &s));
+	TRY(CALL(&l, "set the umask", SYS_umask, (uint64_t)s.umask));
+	if (s.subreaper || r->living)
 		TRY(CALL(&l, "set the child subreaper", SYS_prctl, PR_SET_CHILD_SUBREAPER,
-			 reaper));
+			 s.subreaper));
 	// Bit 0 says that it is so at all, the others are the flags (Linux 6.18).
-	if (thp || r->living)
-		TRY(CALL(&l, "set THP_DISABLE", SYS_prctl, PR_SET_THP_DISABLE, thp & 1,
-			 (uint64_t)thp & ~1ULL));
-	if (merge)
+	if (s.thp || r->living)
+		TRY(CALL(&l, "set THP_DISABLE", SYS_prctl, PR_SET_THP_DISABLE, s.thp & 1,
+			 (uint64_t)s.thp & ~1ULL));
+	if (s.merge)
 		TRY(CALL(&l, NULL, SYS_prctl, UAPI_PR_SET_MEMORY_MERGE, 1));
 	return call_list_run(&l, r->remote, r->remote->tid);
 }
@@ -147,14 +159,22 @@ struct err *restore_process(struct restorer *r)
 struct err *restore_process_last(struct restorer *r)
 {
 	_cleanup_(call_list_deinit) struct call_list l = {0};
-	int dumpable, mdwe;
+	struct settings s;
 
-	TRY(json_opt_i32(r->state, "dumpable", 0, 2, 1, &dumpable));
-	TRY(json_opt_i32(r->state, "mdwe", 0, FLAGS_MAX, 0, &mdwe));
+	TRY(get_settings(r->state, &s));
 	// 2 (only for root) cannot be asked for; 0 is the stricter of the two.
-	TRY(CALL(&l, "set dumpable", SYS_prctl, PR_SET_DUMPABLE, dumpable == 1));
-	if (mdwe)
+	TRY(CALL(&l, "set dumpable", SYS_prctl, PR_SET_DUMPABLE, s.dumpable == 1));
+	if (s.mdwe)
 		TRY(CALL(&l, r->living ? NULL : "set MDWE", SYS_prctl, UAPI_PR_SET_MDWE,
-			 (uint64_t)mdwe));
+			 (uint64_t)s.mdwe));
 	return call_list_run(&l, r->remote, r->remote->tid);
+}
+
+struct err *check_process(const json_t *state)
+{
+	struct settings s;
+	struct ids ids;
+
+	TRY(get_ids(state, &ids));
+	return get_settings(state, &s);
 }

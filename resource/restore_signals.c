@@ -9,6 +9,7 @@
 #include "os/kernel.h"
 #include "resource/calls.h"
 #include "resource/json.h"
+#include "resource/signals.h"
 #include "resource/threads.h"
 #include "util/cleanup.h"
 
@@ -144,4 +145,32 @@ struct err *restore_signals(struct restorer *r)
 		e = restore_pending(r, signals);
 	remote_release(r->remote, mark);
 	return e;
+}
+
+static struct err *check_pending(const json_t *holder)
+{
+	const json_t *list;
+	siginfo_t info;
+
+	TRY(json_opt_array(holder, "pending", PENDING_MAX, &list));
+	for (size_t i = 0; i < json_array_size(list); i++)
+		TRY(get_signal(list, i, &info));
+	return NULL;
+}
+
+struct err *check_signals(const json_t *state)
+{
+	struct uapi_sigaction actions[UAPI_SIGNALS];
+	const json_t *signals, *thread;
+	pid_t tid;
+	size_t n;
+
+	TRY(json_get_object(state, "signals", &signals));
+	TRY(get_handlers(signals, actions));
+	TRY(threads_count(state, &n));
+	for (size_t i = 0; i < n; i++) {
+		TRY(thread_at(state, i, &thread, &tid));
+		TRY(json_at(check_pending(thread), "threads", i));
+	}
+	return check_pending(signals);
 }

@@ -2,6 +2,7 @@
 // Bringing back what each thread has besides registers and credentials.
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -16,24 +17,29 @@
 enum { RSEQ_UNREGISTER = 1, COMM_MAX = 15, RSEQ_SIZE_MAX = 1024 };
 static const unsigned long READ_PERSONALITY = 0xffffffff;
 
+struct saved_thread {
+	char *comm;
+	stack_t altstack;
+	taddr_t robust, tid_address, rseq;
+	uint64_t robust_size, rseq_size, rseq_signature;
+	bool has_robust, has_tid_address;
+	int64_t timer_slack, personality; // -1: not known
+};
+
 struct target { // one thread
 	struct restorer *r;
-	const json_t *saved;
+	struct saved_thread saved;
 	pid_t tid; // now
 	struct call_list calls;
 };
 
-static struct err *add_name(struct target *t)
+static void target_deinit(struct target *t)
 {
-	_cleanup_free_ char *comm = NULL;
-	taddr_t at;
-
-	TRY(json_get_text(t->saved, "comm", COMM_MAX, &comm));
-	TRY(remote_put(t->r->remote, comm, strlen(comm) + 1, &at));
-	return CALL(&t->calls, "set the name", SYS_prctl, PR_SET_NAME, at);
+	free(t->saved.comm);
+	call_list_deinit(&t->calls);
 }
 
-static struct err *saved_altstack(const json_t *thread, stack_t *ret)
+static struct err *parse_altstack(const json_t *thread, stack_t *ret)
 {
 	const json_t *o;
 	taddr_t address;
@@ -53,6 +59,48 @@ static struct err *saved_altstack(const json_t *thread, stack_t *ret)
 	return NULL;
 }
 
+static struct err *parse_rseq(const json_t *thread, struct saved_thread *ret)
+{
+	const json_t *o;
+
+	TRY(json_opt_object(thread, "rseq", &o));
+	if (!o)
+		return NULL;
+	TRY(json_get_addr(o, "address", &ret->rseq));
+	TRY(json_get_u64(o, "size", RSEQ_SIZE_MAX, &ret->rseq_size));
+	return json_get_u64(o, "signature", UINT32_MAX, &ret->rseq_signature);
+}
+
+static struct err *parse(const json_t *thread, struct saved_thread *ret)
+{
+	const json_t *o;
+
+	TRY(json_get_text(thread, "comm", COMM_MAX, &ret->comm));
+	TRY(parse_altstack(thread, &ret->altstack));
+	TRY(parse_rseq(thread, ret));
+	TRY(json_opt_object(thread, "robust", &o));
+	ret->has_robust = o;
+	if (o) {
+		TRY(json_get_addr(o, "address", &ret->robust));
+		TRY(json_get_u64(o, "size", INT32_MAX, &ret->robust_size));
+	}
+	ret->has_tid_address = json_has(thread, "tid_address");
+	if (ret->has_tid_address)
+		TRY(json_get_addr(thread, "tid_address", &ret->tid_address));
+	TRY(json_opt_int(thread, "timer_slack", 0, INT64_MAX, -1, &ret->timer_slack));
+	return json_opt_int(thread, "personality", 0, READ_PERSONALITY - 1, -1,
+			    &ret->personality);
+}
+
+static struct err *add_name(struct target *t)
+{
+	const char *comm = t->saved.comm;
+	taddr_t at;
+
+	TRY(remote_put(t->r->remote, comm, strlen(comm) + 1, &at));
+	return CALL(&t->calls, "set the name", SYS_prctl, PR_SET_NAME, at);
+}
+
 static bool same_altstack(const stack_t *a, const stack_t *b)
 {
 	const int flags = (int)(UAPI_SS_AUTODISARM | SS_DISABLE);
@@ -67,102 +115,73 @@ static bool same_altstack(const stack_t *a, const stack_t *b)
 static struct err *add_altstack(struct target *t)
 {
 	struct remote *remote = t->r->remote;
-	stack_t wanted;
+	const stack_t *wanted = &t->saved.altstack;
 	void *room;
 	int64_t ret;
 	taddr_t at;
 
-	TRY(saved_altstack(t->saved, &wanted));
 	TRY(remote_room(remote, sizeof(stack_t), &room));
 	TRY(remote_call_in(remote, t->tid, SYS_sigaltstack,
 			   (uint64_t[6]){0, remote_at(remote, room)}, &ret));
-	if (ret == 0 && same_altstack(room, &wanted))
+	if (ret == 0 && same_altstack(room, wanted))
 		return NULL;
-	TRY(remote_put(remote, &wanted, sizeof(wanted), &at));
+	TRY(remote_put(remote, wanted, sizeof(*wanted), &at));
 	return CALL(&t->calls, "set the alternate stack", SYS_sigaltstack, at);
-}
-
-static struct err *add_robust(struct target *t)
-{
-	const json_t *o;
-	taddr_t address;
-	uint64_t size;
-
-	TRY(json_opt_object(t->saved, "robust", &o));
-	if (!o)
-		return NULL;
-	TRY(json_get_addr(o, "address", &address));
-	TRY(json_get_u64(o, "size", INT32_MAX, &size));
-	return CALL(&t->calls, "set the robust list", SYS_set_robust_list, address, size);
-}
-
-static struct err *add_tid_address(struct target *t)
-{
-	taddr_t address;
-
-	if (!json_has(t->saved, "tid_address"))
-		return NULL;
-	TRY(json_get_addr(t->saved, "tid_address", &address));
-	return CALL(&t->calls, "set the tid address", SYS_set_tid_address, address);
 }
 
 // Only a stopped thread tells whether it has one registered; one that is made anew has none.
 static struct err *add_rseq(struct target *t)
 {
+	const struct saved_thread *s = &t->saved;
 	struct uapi_rseq_configuration now = {0};
-	const json_t *o;
-	taddr_t address = 0;
-	uint64_t size = 0, signature = 0;
 
-	TRY(json_opt_object(t->saved, "rseq", &o));
-	if (o) {
-		TRY(json_get_addr(o, "address", &address));
-		TRY(json_get_u64(o, "size", RSEQ_SIZE_MAX, &size));
-		TRY(json_get_u64(o, "signature", UINT32_MAX, &signature));
-	}
 	if (os_ptrace_rseq(t->tid, &now) < 0)
 		now.pointer = 0;
-	if (now.pointer == address)
+	if (now.pointer == s->rseq)
 		return NULL;
 	if (now.pointer)
 		TRY(CALL(&t->calls, "unregister the rseq area", SYS_rseq, now.pointer,
 			 now.size, RSEQ_UNREGISTER, now.signature));
-	if (!address)
+	if (!s->rseq)
 		return NULL;
-	return CALL(&t->calls, "register the rseq area", SYS_rseq, address, size, 0,
-		    signature);
+	return CALL(&t->calls, "register the rseq area", SYS_rseq, s->rseq, s->rseq_size,
+		    0, s->rseq_signature);
 }
 
 static struct err *add_settings(struct target *t)
 {
-	int64_t slack, personality, ret;
+	const struct saved_thread *s = &t->saved;
+	int64_t ret;
 
-	TRY(json_opt_int(t->saved, "timer_slack", 0, INT64_MAX, -1, &slack));
-	TRY(json_opt_int(t->saved, "personality", 0, READ_PERSONALITY - 1, -1,
-			 &personality));
+	if (s->has_robust)
+		TRY(CALL(&t->calls, "set the robust list", SYS_set_robust_list, s->robust,
+			 s->robust_size));
+	if (s->has_tid_address)
+		TRY(CALL(&t->calls, "set the tid address", SYS_set_tid_address,
+			 s->tid_address));
 	// 0 would mean the default; threads with a real-time policy have that by themselves.
-	if (slack > 0)
-		TRY(CALL(&t->calls, NULL, SYS_prctl, PR_SET_TIMERSLACK, (uint64_t)slack));
-	if (personality < 0)
+	if (s->timer_slack > 0)
+		TRY(CALL(&t->calls, NULL, SYS_prctl, PR_SET_TIMERSLACK,
+			 (uint64_t)s->timer_slack));
+	if (s->personality < 0)
 		return NULL;
 	TRY(remote_call_in(t->r->remote, t->tid, SYS_personality,
 			   (uint64_t[6]){READ_PERSONALITY}, &ret));
-	if (ret == personality)
+	if (ret == s->personality)
 		return NULL;
 	return CALL(&t->calls, "set the personality", SYS_personality,
-		    (uint64_t)personality);
+		    (uint64_t)s->personality);
 }
 
-static struct err *restore_thread(struct target *t)
+static struct err *restore_thread(struct target *t, const json_t *thread)
 {
+	TRY(parse(thread, &t->saved));
 	TRY(add_name(t));
 	TRY(add_altstack(t));
-	TRY(add_robust(t));
-	TRY(add_tid_address(t));
 	TRY(add_rseq(t));
 	TRY(add_settings(t));
 	TRY(call_list_run(&t->calls, t->r->remote, t->tid));
-	return restore_scheduling(t->r, t->tid, t->saved);
+	return restore_scheduling(t->r, t->tid, thread);
 }
 
 struct err *restore_threads(struct restorer *r)
@@ -173,14 +192,32 @@ struct err *restore_threads(struct restorer *r)
 	TRY(threads_count(r->state, &n));
 	for (size_t i = 0; i < n; i++) {
 		struct target t = {.r = r};
+		const json_t *thread;
 		pid_t saved;
 
-		TRY(thread_at(r->state, i, &t.saved, &saved));
+		TRY(thread_at(r->state, i, &thread, &saved));
 		t.tid = r->tid_of(r, saved);
-		struct err *e = restore_thread(&t);
-		call_list_deinit(&t.calls);
+		struct err *e = restore_thread(&t, thread);
+		target_deinit(&t);
 		remote_release(r->remote, mark);
 		TRY(json_at(e, "threads", i));
 	}
 	return NULL;
+}
+
+struct err *check_thread(const json_t *thread)
+{
+	struct saved_thread s = {0};
+	struct user_regs_struct regs;
+	uint64_t mask;
+	int sig;
+
+	struct err *e = parse(thread, &s);
+	free(s.comm);
+	TRY(e);
+	TRY(json_opt_i32(thread, "pdeathsig", 0, UAPI_SIGNALS, 0, &sig));
+	TRY(thread_registers(thread, &regs));
+	TRY(thread_sigmask(thread, &mask));
+	TRY(check_xstate(thread));
+	return check_scheduling(thread);
 }

@@ -11,7 +11,8 @@
 #include "os/uapi.h"
 #include "resource/calls.h"
 #include "resource/json.h"
-#include "resource/resource.h"
+#include "resource/signals.h"
+#include "resource/threads.h"
 #include "resource/timers.h"
 #include "util/cleanup.h"
 
@@ -60,31 +61,32 @@ static struct err *restore_itimers(struct restorer *r, const json_t *timers)
 	return call_list_run(&l, r->remote, r->remote->tid);
 }
 
-static struct err *get_timer(struct restorer *r, const json_t *o, struct posix_timer *t)
+// With ids as they were saved.
+static struct err *parse_timer(const json_t *o, struct posix_timer *t)
 {
 	int64_t left, interval;
-	pid_t owner;
 
 	TRY(json_get_i32(o, "id", 0, INT32_MAX, &t->id));
 	TRY(json_get_i32(o, "clock", INT32_MIN, INT32_MAX, &t->clock));
 	TRY(json_get_i32(o, "notify", 0, SIGEV_THREAD | SIGEV_THREAD_ID, &t->notify));
 	TRY(json_get_i32(o, "signal", 0, UAPI_SIGNALS, &t->signal));
 	TRY(json_get_mask(o, "value", &t->value));
-	if (t->notify & SIGEV_THREAD_ID) {
+	if (t->notify & SIGEV_THREAD_ID)
 		TRY(json_get_pid(o, "thread", &t->target));
-		t->target = r->tid_of(r, t->target);
-	}
-	owner = clock_owner(t->clock);
-	if (owner) {
-		pid_t now = r->tid_of(r, owner);
-
-		if (!now)
-			return err_new(ERR_CORRUPT, "clock %d is no own one", t->clock);
-		t->clock = clock_of(t->clock, now);
-	}
 	TRY(get_times(o, &left, &interval));
 	t->left.it_value = spec_of(left);
 	t->left.it_interval = spec_of(interval);
+	return NULL;
+}
+
+static struct err *get_timer(struct restorer *r, const json_t *o, struct posix_timer *t)
+{
+	TRY(parse_timer(o, t));
+	pid_t owner = clock_owner(t->clock);
+	if (t->target)
+		t->target = r->tid_of(r, t->target);
+	if (owner)
+		t->clock = clock_of(t->clock, r->tid_of(r, owner));
 	return NULL;
 }
 
@@ -235,4 +237,53 @@ struct err *restore_timers(struct restorer *r)
 		e = restore_posix(r, timers);
 	remote_release(r->remote, mark);
 	return e;
+}
+
+static struct err *check_known(const json_t *state, pid_t id, const char *what)
+{
+	const json_t *thread;
+	pid_t tid;
+	size_t n;
+
+	TRY(threads_count(state, &n));
+	for (size_t i = 0; i < n; i++) {
+		TRY(thread_at(state, i, &thread, &tid));
+		if (tid == id)
+			return NULL;
+	}
+	return err_new(ERR_CORRUPT, "the %s of a timer is %d, no thread of it", what, id);
+}
+
+static struct err *check_posix(const json_t *state, const json_t *timers)
+{
+	const json_t *list, *o;
+
+	TRY(json_opt_array(timers, "posix", TIMERS_MAX, &list));
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		struct posix_timer t = {0};
+
+		TRY(json_item_object(list, i, &o));
+		TRY(json_at(parse_timer(o, &t), "posix", i));
+		pid_t owner = clock_owner(t.clock);
+		if (owner)
+			TRY(check_known(state, owner, "clock"));
+		if (t.target)
+			TRY(check_known(state, t.target, "thread"));
+	}
+	return NULL;
+}
+
+struct err *check_timers(const json_t *state)
+{
+	const json_t *timers, *o;
+	int64_t left, interval;
+
+	TRY(json_get_object(state, "timers", &timers));
+	for (size_t i = 0; i < ITIMERS; i++) {
+		TRY(json_opt_object(timers, itimer_names[i], &o));
+		if (o)
+			TRY(err_wrap(get_times(o, &left, &interval), "%s",
+				     itimer_names[i]));
+	}
+	return check_posix(state, timers);
 }

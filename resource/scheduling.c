@@ -15,7 +15,7 @@
 #include "resource/threads.h"
 #include "util/cleanup.h"
 
-enum { CPUS_MAX = 8192, IOPRIO_MAX = 0xffff };
+enum { CPUS_MAX = 8192, IOPRIO_MAX = 0xffff, POLICY_MAX = 31 };
 
 // What the kernel says of a thread that never set one (ioprio.c, get_task_ioprio).
 static int derived_ioprio(int policy, int nice)
@@ -83,33 +83,56 @@ struct err *save_scheduling(const struct thread *t, json_t *out)
 	return save_cpus(t, sched);
 }
 
-static struct err *restore_cpus(struct restorer *r, pid_t tid, const json_t *sched)
+struct saved_sched {
+	int policy, nice, priority, ioprio; // ioprio -1: never set
+	bool reset_on_fork;
+	cpu_set_t cpus[CPUS_MAX / CPU_SETSIZE];
+};
+
+static struct err *parse_sched(const json_t *thread, struct saved_sched *ret)
 {
-	size_t size = CPU_ALLOC_SIZE(CPUS_MAX), wanted, given = 0;
-	_cleanup_free_ cpu_set_t *set = CPU_ALLOC(CPUS_MAX), *now = CPU_ALLOC(CPUS_MAX);
-	const json_t *list;
+	const json_t *sched, *list;
 	int64_t cpu;
 
-	if (!set || !now)
-		return err_nomem();
+	TRY(json_get_object(thread, "sched", &sched));
+	TRY(json_get_i32(sched, "policy", 0, POLICY_MAX, &ret->policy));
+	TRY(json_get_i32(sched, "nice", -20, 19, &ret->nice));
+	TRY(json_get_i32(sched, "priority", 0, 99, &ret->priority));
+	TRY(json_get_bool(sched, "reset_on_fork", &ret->reset_on_fork));
+	TRY(json_opt_i32(sched, "ioprio", 0, IOPRIO_MAX, -1, &ret->ioprio));
 	TRY(json_get_array(sched, "cpus", CPUS_MAX, &list));
-	CPU_ZERO_S(size, set);
-	CPU_ZERO_S(size, now);
+	CPU_ZERO_S(sizeof(ret->cpus), ret->cpus);
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		TRY(json_at(json_item_int(list, i, 0, CPUS_MAX - 1, &cpu), "cpus", i));
-		CPU_SET_S((size_t)cpu, size, set);
+		CPU_SET_S((size_t)cpu, sizeof(ret->cpus), ret->cpus);
 	}
-	wanted = (size_t)CPU_COUNT_S(size, set);
-	if (!sched_getaffinity(tid, size, now) && CPU_EQUAL_S(size, set, now))
+	return NULL;
+}
+
+struct err *check_scheduling(const json_t *thread)
+{
+	struct saved_sched s;
+
+	return parse_sched(thread, &s);
+}
+
+static struct err *restore_cpus(struct restorer *r, pid_t tid, const struct saved_sched *s)
+{
+	const size_t size = sizeof(s->cpus);
+	cpu_set_t now[ARRAY_SIZE(s->cpus)];
+	int wanted = CPU_COUNT_S(size, s->cpus), given = 0;
+
+	CPU_ZERO_S(size, now);
+	if (!sched_getaffinity(tid, size, now) && CPU_EQUAL_S(size, s->cpus, now))
 		return NULL;
-	if (!sched_setaffinity(tid, size, set) && !sched_getaffinity(tid, size, now)) {
-		CPU_AND_S(size, now, now, set);
-		given = (size_t)CPU_COUNT_S(size, now);
+	if (!sched_setaffinity(tid, size, s->cpus) && !sched_getaffinity(tid, size, now)) {
+		CPU_AND_S(size, now, now, s->cpus);
+		given = CPU_COUNT_S(size, now);
 	}
 	if (given == wanted)
 		return NULL;
 	return restoring_note(r->all,
-			      "thread %d ran on %zu processors, of which %zu are here or "
+			      "thread %d ran on %d processors, of which %d are here or "
 			      "allowed",
 			      tid, wanted, given);
 }
@@ -123,23 +146,21 @@ static struct err *refused_value(struct restorer *r, pid_t tid, int error,
 			      what, strerror(error));
 }
 
-static struct err *restore_policy(struct restorer *r, pid_t tid, const json_t *sched)
+static struct err *restore_policy(struct restorer *r, pid_t tid,
+				  const struct saved_sched *s)
 {
-	struct uapi_sched_attr now, attr = {.size = sizeof(attr)};
-	int policy, nice, priority, now_nice = get_nice(tid);
-	bool reset;
+	struct uapi_sched_attr now,
+		attr = {
+			.size = sizeof(attr),
+			.policy = (uint32_t)s->policy,
+			.nice = s->nice,
+			.priority = (uint32_t)s->priority,
+			.flags = s->reset_on_fork ? UAPI_SCHED_FLAG_RESET_ON_FORK : 0,
+		};
 
-	TRY(json_get_i32(sched, "policy", 0, 31, &policy));
-	TRY(json_get_i32(sched, "nice", -20, 19, &nice));
-	TRY(json_get_i32(sched, "priority", 0, 99, &priority));
-	TRY(json_get_bool(sched, "reset_on_fork", &reset));
 	// Under a real-time policy the nice value is kept for later, and only setpriority reaches it.
-	if (now_nice != nice && setpriority(PRIO_PROCESS, (id_t)tid, nice) < 0)
+	if (get_nice(tid) != s->nice && setpriority(PRIO_PROCESS, (id_t)tid, s->nice) < 0)
 		TRY(refused_value(r, tid, errno, "nice value"));
-	attr.policy = (uint32_t)policy;
-	attr.nice = nice;
-	attr.priority = (uint32_t)priority;
-	attr.flags = reset ? UAPI_SCHED_FLAG_RESET_ON_FORK : 0;
 	int error = os_sched_get(tid, &now);
 	if (!error && now.policy == attr.policy && now.priority == attr.priority &&
 	    (now.flags & UAPI_SCHED_FLAG_RESET_ON_FORK) == attr.flags)
@@ -150,15 +171,13 @@ static struct err *restore_policy(struct restorer *r, pid_t tid, const json_t *s
 
 struct err *restore_scheduling(struct restorer *r, pid_t tid, const json_t *thread)
 {
-	const json_t *sched;
-	int ioprio;
+	struct saved_sched s;
 
-	TRY(json_get_object(thread, "sched", &sched));
-	TRY(restore_cpus(r, tid, sched));
-	TRY(restore_policy(r, tid, sched));
-	TRY(json_opt_i32(sched, "ioprio", 0, IOPRIO_MAX, -1, &ioprio));
-	if (ioprio >= 0 && get_ioprio(tid) != ioprio &&
-	    syscall(SYS_ioprio_set, UAPI_IOPRIO_WHO_PROCESS, tid, ioprio) < 0)
+	TRY(parse_sched(thread, &s));
+	TRY(restore_cpus(r, tid, &s));
+	TRY(restore_policy(r, tid, &s));
+	if (s.ioprio >= 0 && get_ioprio(tid) != s.ioprio &&
+	    syscall(SYS_ioprio_set, UAPI_IOPRIO_WHO_PROCESS, tid, s.ioprio) < 0)
 		TRY(refused_value(r, tid, errno, "I/O priority"));
 	return NULL;
 }

@@ -9,3 +9,7 @@ struct err *save_pending(pid_t tid, bool shared, uint64_t mask, json_t *out) mus
 
 // The JSON of itimers and POSIX timers, state["timers"].
 struct err *save_timers(struct saver *s) must_check;
+
+// Before anything is made: ERR_CORRUPT when a member makes no sense.
+struct err *check_signals(const json_t *state) must_check;
+struct err *check_timers(const json_t *state) must_check;

@@ -29,3 +29,8 @@ struct err *save_restart(struct saver *s, const struct thread *t, json_t *out) m
 struct err *save_scheduling(const struct thread *t, json_t *out) must_check;
 struct err *restore_scheduling(struct restorer *r, pid_t tid, const json_t *thread)
 	must_check;
+
+// Before anything is made: ERR_CORRUPT when a member makes no sense.
+struct err *check_thread(const json_t *thread) must_check;
+struct err *check_scheduling(const json_t *thread) must_check;
+struct err *check_xstate(const json_t *thread) must_check;
