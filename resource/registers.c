@@ -112,7 +112,7 @@ struct err *thread_sigmask(const json_t *thread, uint64_t *ret)
 	return json_get_mask(thread, "sigmask", ret);
 }
 
-struct err *check_xstate(const json_t *thread)
+struct err *check_saved_xstate(const json_t *thread)
 {
 	_cleanup_free_ uint8_t *saved = NULL;
 	size_t len;

@@ -218,6 +218,6 @@ struct err *check_thread(const json_t *thread)
 	TRY(json_opt_i32(thread, "pdeathsig", 0, UAPI_SIGNALS, 0, &sig));
 	TRY(thread_registers(thread, &regs));
 	TRY(thread_sigmask(thread, &mask));
-	TRY(check_xstate(thread));
+	TRY(check_saved_xstate(thread));
 	return check_scheduling(thread);
 }

@@ -33,4 +33,4 @@ struct err *restore_scheduling(struct restorer *r, pid_t tid, const json_t *thre
 // Before anything is made: ERR_CORRUPT when a member makes no sense.
 struct err *check_thread(const json_t *thread) must_check;
 struct err *check_scheduling(const json_t *thread) must_check;
-struct err *check_xstate(const json_t *thread) must_check;
+struct err *check_saved_xstate(const json_t *thread) must_check;
