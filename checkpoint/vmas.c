@@ -231,3 +231,34 @@ struct err *vmas_read_again(pid_t pid, const struct vmas *before, struct vmas *r
 		vmas_deinit(ret);
 	return e;
 }
+
+static bool continues(const struct mapping *now, const struct mapping *before)
+{
+	return before->start < now->end && before->end > now->start &&
+	       before->dev == now->dev && before->ino == now->ino &&
+	       before->shared == now->shared;
+}
+
+static unsigned flags_like(const struct mapping *m, const struct vmas *before)
+{
+	vec_for_each(v, &before->v)
+		if (continues(m, v->m))
+			return v->flags;
+	return (m->shared ? VMA_SHARED : 0) |
+	       (begins(m->path, "[stack]") ? VMA_GROWSDOWN : 0) |
+	       (begins(m->path, "/anon_hugepage") ? VMA_HUGETLB : 0);
+}
+
+struct err *vmas_read_like(pid_t pid, const struct vmas *before, struct vmas *ret)
+{
+	struct err *e = NULL;
+
+	*ret = (struct vmas){0};
+	TRY(maps_read(pid, &ret->maps));
+	vec_for_each(m, &ret->maps.v)
+		if (!e && !vma_is_molts(m) && strcmp(m->path, "[vsyscall]") != 0)
+			e = judge(m, flags_like(m, before), true, ret);
+	if (e)
+		vmas_deinit(ret);
+	return e;
+}

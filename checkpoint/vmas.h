@@ -54,6 +54,10 @@ struct err *vmas_read(pid_t pid, bool all_memory, struct vmas *ret) must_check;
 // empty, when they are not.
 struct err *vmas_read_again(pid_t pid, const struct vmas *before, struct vmas *ret,
 			    bool *same) must_check;
+// From /proc/PID/maps, with the flags that mappings had which were there `before`, or parts of them; new ones have those
+// only that their names tell.
+struct err *vmas_read_like(pid_t pid, const struct vmas *before, struct vmas *ret)
+	must_check;
 void vmas_deinit(struct vmas *v);
 // Whether a mapping is an area of this tool.
 bool vma_is_molts(const struct mapping *m);

@@ -74,3 +74,10 @@ bool tracker_register(struct tracker *t, const struct mapping *m)
 
 	return !m->shared && ioctl(t->fd, UFFDIO_REGISTER, &r) == 0;
 }
+
+void tracker_leave(struct tracker *t, taddr_t addr, uint64_t len)
+{
+	struct uffdio_writeprotect w = {.range = {addr, len}};
+
+	ioctl(t->fd, UFFDIO_WRITEPROTECT, &w); // else it costs the fault
+}

@@ -16,4 +16,6 @@ struct err *tracker_create(struct process *p, struct helper *h, struct tracker *
 // Registers a private mapping; false: it cannot be, or has gone. Nothing is armed by that. A mapping that is moved or made
 // anew is not registered any more (a scan with UAPI_PM_SCAN_CHECK_WPASYNC gives EPERM there).
 bool tracker_register(struct tracker *t, const struct mapping *m);
+// These pages need not be tracked any more; writing to them costs no fault.
+void tracker_leave(struct tracker *t, taddr_t addr, uint64_t len);
 void tracker_free(struct tracker *t); // lifts all

@@ -24,6 +24,11 @@ struct chunk { // of memory that molt and the process share
 	uint64_t size, used;
 };
 
+struct staged {
+	taddr_t addr, at;
+	uint64_t len;
+};
+
 struct plan_thread {
 	pid_t tid;
 	const json_t *saved; // NULL: it is to end
@@ -53,6 +58,9 @@ struct rollback {
 	VEC(struct plan_thread) threads; // the first one first
 	struct calls calls;		 // of the first thread, before its own
 	struct page_ranges equal;	 // known to be as saved, and not written since
+	// Pages that differed when the process ran: what they are to be is staged.
+	VEC(struct staged) staged;
+	VEC(struct page_ranges) present; // of each of vmas.v, in the stop
 	struct restoring restoring;	 // objects that are made again
 	json_t *wanted;			 // the document of these
 };
@@ -60,6 +68,8 @@ struct rollback {
 // stage.c: room for what is to be put in place.
 struct err *stage_take(struct rollback *rb, uint64_t len, void **ret, taddr_t *at)
 	must_check;
+// Room for what comes in the stop, at hand.
+struct err *stage_reserve(struct rollback *rb, uint64_t len) must_check;
 struct err *stage_put(struct rollback *rb, const void *data, size_t len, taddr_t *at)
 	must_check;
 void stage_deinit(struct rollback *rb);			 // here

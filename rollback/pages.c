@@ -42,17 +42,21 @@ static bool readable(const struct rollback *rb, taddr_t addr, uint8_t *buf, size
 	return pread(rb->mem, buf, len, (off_t)addr) == (ssize_t)len;
 }
 
+static struct err *open_for_writing(struct walk *w)
+{
+	if (w->made_writable || w->now->m->prot & PROT_WRITE)
+		return NULL;
+	w->made_writable = true;
+	return ADD(&w->rb->calls, "make memory writable", SYS_mprotect, w->from,
+		   w->to - w->from, (uint64_t)(w->now->m->prot | PROT_READ | PROT_WRITE));
+}
+
 // One copy goes on where the last one ended, here and there.
-static struct err *add_copy(struct walk *w, taddr_t to, const uint8_t *bytes, size_t len)
+static struct err *add_copy(struct walk *w, taddr_t to, taddr_t from, size_t len)
 {
 	struct calls *c = &w->rb->calls;
-	taddr_t from;
 
-	if (!w->made_writable && !(w->now->m->prot & PROT_WRITE))
-		TRY(ADD(c, "make memory writable", SYS_mprotect, w->from, w->to - w->from,
-			(uint64_t)(w->now->m->prot | PROT_READ | PROT_WRITE)));
-	w->made_writable = true;
-	TRY(stage_put(w->rb, bytes, len, &from));
+	TRY(open_for_writing(w));
 	w->rb->ret->bytes += len;
 	struct syscall_req *last = c->v.n ? &c->v.v[c->v.n - 1] : NULL;
 	if (last && last->nr == ASK_COPY && last->args[0] + last->args[2] == to &&
@@ -63,12 +67,44 @@ static struct err *add_copy(struct walk *w, taddr_t to, const uint8_t *bytes, si
 	return ADD(c, "copy memory", ASK_COPY, to, from, len);
 }
 
+static struct err *note_staged(struct rollback *rb, taddr_t addr, taddr_t at)
+{
+	struct staged *last = rb->staged.n ? &rb->staged.v[rb->staged.n - 1] : NULL;
+
+	if (last && last->addr + last->len == addr && last->at + last->len == at) {
+		last->len += PAGE;
+		return NULL;
+	}
+	return vec_push(&rb->staged, (struct staged){addr, at, PAGE});
+}
+
 static struct err *judge_page(struct walk *w, taddr_t addr, const uint8_t *saved,
 			      const uint8_t *now)
 {
+	taddr_t at;
+
 	if (!memcmp(saved, now, PAGE))
 		return w->early ? ranges_append(&w->rb->equal, addr, PAGE) : NULL;
-	return w->early ? NULL : add_copy(w, addr, saved, PAGE);
+	TRY(stage_put(w->rb, saved, PAGE, &at));
+	return w->early ? note_staged(w->rb, addr, at) : add_copy(w, addr, at, PAGE);
+}
+
+// Where `addr` is in a staged range: that one; else NULL and *next is where the next one begins.
+static const struct staged *staged_at(const struct walk *w, taddr_t addr, taddr_t *next)
+{
+	size_t lo = 0;
+
+	for (size_t hi = w->rb->staged.n; lo < hi;) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (w->rb->staged.v[mid].addr + w->rb->staged.v[mid].len <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	const struct staged *s = lo < w->rb->staged.n ? &w->rb->staged.v[lo] : NULL;
+	*next = s ? s->addr : UINT64_MAX;
+	return s && s->addr <= addr ? s : NULL;
 }
 
 // Where `addr` is in a range of pages known to be equal: its end; else 0 and *next is where the next one begins.
@@ -106,18 +142,37 @@ static struct err *compare_piece(struct walk *w, taddr_t addr, size_t len, bool 
 	return NULL;
 }
 
+// What is known already, of the page at `at` and those behind it: *end is where that ends, or `at`.
+static struct err *use_known(struct walk *w, taddr_t at, taddr_t to, taddr_t *end,
+			     taddr_t *next)
+{
+	taddr_t next_equal, next_staged;
+	const struct staged *s = staged_at(w, at, &next_staged);
+
+	*end = at;
+	if (s) {
+		*end = MIN(to, s->addr + s->len);
+		return add_copy(w, at, s->at + (at - s->addr), *end - at);
+	}
+	taddr_t until = equal_until(w, at, &next_equal);
+	*next = MIN(next_equal, next_staged);
+	if (until)
+		*end = MIN(to, until);
+	return NULL;
+}
+
 static struct err *compare_range(struct walk *w, taddr_t from, taddr_t to, bool zero)
 {
 	for (taddr_t at = from; at < to;) {
-		taddr_t next, end = w->early ? 0 : equal_until(w, at, &next);
+		taddr_t next = UINT64_MAX, end = at;
 
-		if (end) {
+		if (!w->early)
+			TRY(use_known(w, at, to, &end, &next));
+		if (end > at) {
 			at = end;
 			continue;
 		}
-		end = MIN(to, at + PIECE);
-		if (!w->early)
-			end = MIN(end, next);
+		end = MIN(MIN(to, at + PIECE), next);
 		TRY(compare_piece(w, at, end - at, zero));
 		at = end;
 	}
@@ -165,8 +220,13 @@ static struct err *drop_new(struct walk *w, taddr_t from, taddr_t to)
 
 	for (; i < n && runs[i].addr < to; i++)
 		TRY(ranges_append(&saved, runs[i].addr, runs[i].len));
-	TRY(pagemap_scan(&w->rb->pagemap, w->now, SCAN_ALL, &present, &written));
-	TRY(ranges_minus(&present, &saved, &new));
+	size_t index = (size_t)(w->now - w->rb->vmas.v.v);
+	if (index < w->rb->present.n) // looked up before
+		TRY(ranges_minus(&w->rb->present.v[index], &saved, &new));
+	else {
+		TRY(pagemap_scan(&w->rb->pagemap, w->now, SCAN_ALL, &present, &written));
+		TRY(ranges_minus(&present, &saved, &new));
+	}
 	vec_for_each(r, &new.v) {
 		taddr_t a = MAX(from, r->addr), b = MIN(to, r->addr + r->len);
 
@@ -310,30 +370,37 @@ struct err *pages_compare_early(struct rollback *rb)
 	TRY(vmas_read(rb->p->pid, true, &rb->vmas));
 	vec_for_each(v, &rb->vmas.v)
 		TRY(compare_early(rb, v));
+	vec_for_each(s, &rb->staged)
+		tracker_leave(rb->tracker, s->addr, s->len);
 	return NULL;
+}
+
+// Pages of a mapping of which nothing is known any more.
+static struct err *unknown_pages(struct rollback *rb, const struct vma *v,
+				 struct page_ranges *present, struct page_ranges *ret)
+{
+	_cleanup_(ranges_deinit) struct page_ranges written = {0}, gone = {0}, whole = {0};
+
+	TRY(ranges_append(&whole, v->m->start, v->m->end - v->m->start));
+	TRY(pagemap_scan(&rb->pagemap, v, may_track(v) ? SCAN_TRACKED : SCAN_ALL, present,
+			 &written));
+	// A page that is not there any more is not what it was.
+	TRY(ranges_minus(&whole, present, &gone));
+	return ranges_union(&gone, &written, ret);
 }
 
 struct err *pages_forget_written(struct rollback *rb)
 {
 	_cleanup_(ranges_deinit) struct page_ranges all = {0}, rest = {0};
 
-	if (!rb->equal.v.n)
+	if (!rb->tracker)
 		return NULL;
 	vec_for_each(v, &rb->vmas.v) {
-		_cleanup_(ranges_deinit) struct page_ranges present = {0}, written = {0},
-							    gone = {0}, whole = {0},
-							    both = {0};
+		_cleanup_(ranges_deinit) struct page_ranges unknown = {0};
 
-		if (!may_track(v)) {
-			TRY(ranges_append(&all, v->m->start, v->m->end - v->m->start));
-			continue;
-		}
-		TRY(pagemap_scan(&rb->pagemap, v, SCAN_TRACKED, &present, &written));
-		// A page that is not there any more is not what it was.
-		TRY(ranges_append(&whole, v->m->start, v->m->end - v->m->start));
-		TRY(ranges_minus(&whole, &present, &gone));
-		TRY(ranges_union(&gone, &written, &both));
-		vec_for_each(r, &both.v)
+		TRY(vec_push(&rb->present, (struct page_ranges){0}));
+		TRY(unknown_pages(rb, v, &rb->present.v[rb->present.n - 1], &unknown));
+		vec_for_each(r, &unknown.v)
 			TRY(ranges_append(&all, r->addr, r->len));
 	}
 	TRY(ranges_minus(&rb->equal, &all, &rest));

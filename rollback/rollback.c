@@ -20,7 +20,12 @@
 #include "rollback/impl.h"
 
 static const uint64_t FREEZE_NS = 5000000000;
-enum { ROOM = 1 << 20, SPARE_THREADS = 64 };
+enum {
+	ROOM = 1 << 20,
+	SPARE_THREADS = 64,
+	STAGE_FIRST = 4 << 20,
+	STAGE_STOP = 2 << 20, // for lists, and pages written while memory was compared
+};
 
 void rollback_result_deinit(struct rollback_result *r)
 {
@@ -102,7 +107,9 @@ static struct err *enter(struct rollback *rb)
 	TRY(ask_create_journal(rb->p, rb->h, ROOM,
 			       n + json_array_size(saved) + SPARE_THREADS, &rb->r));
 	say(rb, "comparing memory");
-	return pages_compare_early(rb);
+	TRY(stage_reserve(rb, STAGE_FIRST));
+	TRY(pages_compare_early(rb));
+	return stage_reserve(rb, STAGE_STOP);
 }
 
 static struct err *plan(struct rollback *rb)
@@ -177,6 +184,10 @@ static void deinit(struct rollback *rb)
 	pagemap_close(&rb->pagemap);
 	vmas_deinit(&rb->vmas);
 	ranges_deinit(&rb->equal);
+	vec_for_each(r, &rb->present)
+		ranges_deinit(r);
+	vec_free(&rb->present);
+	vec_free(&rb->staged);
 	space_free(rb->build.space);
 	vec_for_each(t, &rb->threads)
 		calls_deinit(&t->calls);

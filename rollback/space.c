@@ -250,18 +250,15 @@ static struct err *put_break_back(struct rollback *rb)
 				    rb->p->pid);
 }
 
-// Reading all that the kernel knows of mappings takes milliseconds: only when something is different.
+// Reading all that the kernel knows of mappings takes milliseconds.
 static struct err *look_again(struct rollback *rb)
 {
 	struct vmas now;
-	bool same = false;
 
-	if (rb->vmas.v.n)
-		TRY(vmas_read_again(rb->p->pid, &rb->vmas, &now, &same));
-	vmas_deinit(&rb->vmas);
-	rb->vmas = (struct vmas){0};
-	if (!same)
+	if (!rb->vmas.v.n)
 		return vmas_read(rb->p->pid, true, &rb->vmas);
+	TRY(vmas_read_like(rb->p->pid, &rb->vmas, &now));
+	vmas_deinit(&rb->vmas);
 	rb->vmas = now;
 	return NULL;
 }

@@ -24,13 +24,17 @@ static struct err *map_chunk(struct rollback *rb, int rfd, int fd, struct chunk 
 	if (ftruncate(fd, (off_t)c->size))
 		return err_sys(errno, "cannot make room for %llu bytes",
 			       (unsigned long long)c->size);
-	c->map = mmap(NULL, c->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	// Page faults cost more than the copies that this is for.
+	c->map = mmap(NULL, c->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+		      fd, 0);
 	if (c->map == MAP_FAILED) {
 		c->map = NULL;
 		return err_sys(errno, "cannot map a memory file");
 	}
 	TRY(helper_mmap(rb->h, 0, c->size, PROT_READ | PROT_WRITE, MAP_SHARED, rfd, 0,
 			&c->addr));
+	TRY(helper_syscall(rb->h, SYS_madvise,
+			   (uint64_t[6]){c->addr, c->size, MADV_POPULATE_READ}, &ignored));
 	return helper_syscall(rb->h, SYS_madvise,
 			      (uint64_t[6]){c->addr, c->size, MADV_DONTFORK}, &ignored);
 }
@@ -65,6 +69,13 @@ struct err *stage_take(struct rollback *rb, uint64_t len, void **ret, taddr_t *a
 	*at = c->addr + from;
 	c->used = from + len;
 	return NULL;
+}
+
+struct err *stage_reserve(struct rollback *rb, uint64_t len)
+{
+	const struct chunk *c = rb->chunks.n ? &rb->chunks.v[rb->chunks.n - 1] : NULL;
+
+	return c && c->size - c->used >= len ? NULL : add_chunk(rb, roundup(len, 4096ULL));
 }
 
 struct err *stage_put(struct rollback *rb, const void *data, size_t len, taddr_t *at)
