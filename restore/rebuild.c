@@ -32,11 +32,14 @@ static struct err *calls(struct remote *r, pid_t tid, struct syscall_req *reqs, 
 
 static pid_t tid_of(const struct restorer *r, pid_t saved)
 {
-	const struct build *b = r->arg;
+	const struct rebuilt *all =
+		(const struct rebuilt *)(const void *)((const char *)r->all -
+						       offsetof(struct rebuilt, all));
 
-	vec_for_each(t, &b->threads)
-		if (t->saved == saved)
-			return t->tid;
+	vec_for_each(b, &all->builds)
+		vec_for_each(t, &(*b)->threads)
+			if (t->saved == saved)
+				return t->tid;
 	return 0;
 }
 
