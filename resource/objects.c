@@ -91,9 +91,9 @@ static struct err *make(struct restoring *all, size_t index)
 	const json_t *object = restoring_object(all, index);
 	const struct file_kind *kind;
 
-	TRY(kind_of(object, &kind));
 	if (json_is_true(json_object_get(object, "skipped")))
 		return NULL;
+	TRY(kind_of(object, &kind));
 	if (all->files[index] < 0)
 		TRY(handover_take(all, index, object));
 	if (handover_is(all, index)) // nothing of it changes before its process ends
@@ -133,9 +133,9 @@ static struct err *for_each(struct restoring *all, bool start)
 		const json_t *object = restoring_object(all, i);
 		const struct file_kind *kind;
 
-		TRY(kind_of(object, &kind));
 		if (json_is_true(json_object_get(object, "skipped")))
 			continue;
+		TRY(kind_of(object, &kind));
 		if (start && all->files[i] >= 0)
 			TRY(named(start_one(all, i, object, kind), all, i));
 		if (!start && kind->join)
