@@ -133,7 +133,7 @@ int os_ptrace_setregset(pid_t tid, int note, const void *buf, size_t size)
 
 int os_ptrace_dispatches(pid_t tid)
 {
-	struct uapi_sud_config c;
+	struct uapi_sud_config c = {0};
 	int r = request(UAPI_PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tid,
 			number(sizeof(c)), &c);
 

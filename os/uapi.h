@@ -50,7 +50,7 @@ struct uapi_pm_scan_arg {
 #define UAPI_PR_GET_MEMORY_MERGE 68
 
 // Linux 6.4, include/uapi/linux/ptrace.h
-#define UAPI_PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG 0x4210
+#define UAPI_PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
 struct uapi_sud_config {
 	uint64_t mode, selector, offset, len;
 };

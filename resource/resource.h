@@ -94,7 +94,6 @@ struct restorer { // one process
 	const struct core *core;
 	const json_t *state;
 	struct remote *remote; // r.tid is its first thread
-	bool living; // a rollback: it has signals, timers and the like of its own, which go
 	// The thread that has this saved id now (they differ with --pid-any).
 	pid_t (*tid_of)(const struct restorer *r, pid_t saved);
 	void *arg;

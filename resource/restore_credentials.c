@@ -215,7 +215,7 @@ static struct err *set_death_signal(struct change *c, const json_t *thread)
 	int sig;
 
 	TRY(json_opt_i32(thread, "pdeathsig", 0, 64, 0, &sig));
-	if (!sig && !c->r->living)
+	if (!sig)
 		return NULL;
 	TRY(CALL(&c->calls, "set the death signal", SYS_prctl, PR_SET_PDEATHSIG,
 		 (uint64_t)sig));

@@ -134,11 +134,11 @@ static struct err *restore_settings(struct restorer *r)
 
 	TRY(get_settings(r->state, &s));
 	TRY(CALL(&l, "set the umask", SYS_umask, (uint64_t)s.umask));
-	if (s.subreaper || r->living)
+	if (s.subreaper)
 		TRY(CALL(&l, "set the child subreaper", SYS_prctl, PR_SET_CHILD_SUBREAPER,
 			 s.subreaper));
 	// Bit 0 says that it is so at all, the others are the flags (Linux 6.18).
-	if (s.thp || r->living)
+	if (s.thp)
 		TRY(CALL(&l, "set THP_DISABLE", SYS_prctl, PR_SET_THP_DISABLE, s.thp & 1,
 			 (uint64_t)s.thp & ~1ULL));
 	if (s.merge)
@@ -165,8 +165,7 @@ struct err *restore_process_last(struct restorer *r)
 	// 2 (only for root) cannot be asked for; 0 is the stricter of the two.
 	TRY(CALL(&l, "set dumpable", SYS_prctl, PR_SET_DUMPABLE, s.dumpable == 1));
 	if (s.mdwe)
-		TRY(CALL(&l, r->living ? NULL : "set MDWE", SYS_prctl, UAPI_PR_SET_MDWE,
-			 (uint64_t)s.mdwe));
+		TRY(CALL(&l, "set MDWE", SYS_prctl, UAPI_PR_SET_MDWE, (uint64_t)s.mdwe));
 	return call_list_run(&l, r->remote, r->remote->tid);
 }
 

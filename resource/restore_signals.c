@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include "os/kernel.h"
 #include "resource/calls.h"
@@ -13,7 +12,7 @@
 #include "resource/threads.h"
 #include "util/cleanup.h"
 
-enum { PENDING_MAX = 1 << 20, DRAIN_AT_ONCE = 16, DRAINS_MAX = 1 << 16 };
+enum { PENDING_MAX = 1 << 20 };
 
 static struct err *get_handlers(const json_t *signals, struct uapi_sigaction *ret)
 {
@@ -47,27 +46,6 @@ static struct err *restore_handlers(struct restorer *r, const json_t *signals)
 			TRY(CALL(&l, "set a signal handler", SYS_rt_sigaction,
 				 (uint64_t)sig, at, 0, sizeof(uint64_t)));
 	return call_list_run(&l, r->remote, r->remote->tid);
-}
-
-// Takes away what is pending for a living thread, and for its process.
-static struct err *drain(struct restorer *r, pid_t tid)
-{
-	const uint64_t all = ~0ULL;
-	const struct timespec now = {0};
-	taddr_t set, zero;
-
-	TRY(remote_put(r->remote, &all, sizeof(all), &set));
-	TRY(remote_put(r->remote, &now, sizeof(now), &zero));
-	for (size_t i = 0; i < DRAINS_MAX; i++) {
-		_cleanup_(call_list_deinit) struct call_list l = {0};
-
-		for (size_t k = 0; k < DRAIN_AT_ONCE; k++)
-			TRY(CALL(&l, NULL, SYS_rt_sigtimedwait, set, 0, zero, sizeof(all)));
-		TRY(call_list_ask(&l, r->remote, tid));
-		if (l.reqs.v[DRAIN_AT_ONCE - 1].ret < 0)
-			return NULL;
-	}
-	return err_new(ERR_BUSY, "signals for thread %d do not end", tid);
 }
 
 static struct err *get_signal(const json_t *list, size_t i, siginfo_t *ret)
@@ -126,10 +104,7 @@ static struct err *restore_pending(struct restorer *r, const json_t *signals)
 		pid_t saved;
 
 		TRY(thread_at(r->state, i, &thread, &saved));
-		pid_t tid = r->tid_of(r, saved);
-		if (r->living)
-			TRY(drain(r, tid));
-		TRY(json_at(queue(r, tid, false, thread), "threads", i));
+		TRY(json_at(queue(r, r->tid_of(r, saved), false, thread), "threads", i));
 	}
 	return queue(r, r->remote->tid, true, signals);
 }

@@ -44,15 +44,14 @@ static struct err *restore_itimers(struct restorer *r, const json_t *timers)
 	_cleanup_(call_list_deinit) struct call_list l = {0};
 
 	for (uint64_t i = 0; i < ITIMERS; i++) {
-		int64_t left = 0, interval = 0;
+		int64_t left, interval;
 		const json_t *o;
 		taddr_t at;
 
 		TRY(json_opt_object(timers, itimer_names[i], &o));
-		if (o)
-			TRY(get_times(o, &left, &interval));
-		else if (!r->living)
+		if (!o)
 			continue;
+		TRY(get_times(o, &left, &interval));
 		struct itimerval v = {.it_value = us_of(left),
 				      .it_interval = us_of(interval)};
 		TRY(remote_put(r->remote, &v, sizeof(v), &at));
@@ -168,17 +167,6 @@ static struct err *arm(struct maker *m, const struct posix_timer *t)
 		       : NULL;
 }
 
-// Those of a living process go: what they were may have changed since.
-static struct err *clear(struct restorer *r)
-{
-	_cleanup_(timer_list_deinit) struct timer_list l = {0};
-
-	TRY(timers_list(r->remote->pid, &l));
-	vec_for_each(t, &l.v)
-		TRY(delete_timer(r, t->id));
-	return NULL;
-}
-
 static struct err *choose_ids(struct maker *m, bool on)
 {
 	int64_t ret;
@@ -211,8 +199,6 @@ static struct err *restore_posix(struct restorer *r, const json_t *timers)
 	void *room;
 
 	TRY(json_opt_array(timers, "posix", TIMERS_MAX, &list));
-	if (r->living)
-		TRY(clear(r));
 	if (!json_array_size(list))
 		return NULL;
 	TRY(remote_room(r->remote, sizeof(*m.event), &room));

@@ -285,7 +285,7 @@ struct err *save_threads(struct saver *s)
 	size_t mark = s->ask->used;
 
 	if (!first)
-		return err_refuse("zombie-leader", s->process->comm,
+		return err_refuse("zombie", s->process->comm,
 				  "the first thread of process %d (%s) has ended while "
 				  "others run; such a process cannot be brought back",
 				  s->process->pid, s->process->comm);

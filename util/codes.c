@@ -482,9 +482,6 @@ static const struct code_text table[] = {
 	{"namespace", "the process is in another namespace than molt",
 	 "Paths, ids and addresses in the checkpoint would mean something else outside.",
 	 "Run molt inside of the namespaces (nsenter -t PID -a molt ...)."},
-	{"zombie-leader", "the first thread has ended while others run",
-	 "The kernel makes no process whose first thread is gone.",
-	 "Restart the program when you need checkpoints of it."},
 	{"unshared-threads", "a thread has resources of its own",
 	 "The threads of a process normally share descriptors, current folder and root; "
 	 "this "
