@@ -250,7 +250,7 @@ static struct err *add_saved(struct rollback *rb, size_t i)
 	if (!i && t.tid != rb->p->pid)
 		return err_new(ERR_CORRUPT, "the first thread is not the first");
 	if (!i && t.made)
-		return err_refuse("zombie-leader", rb->p->comm,
+		return err_refuse("zombie", rb->p->comm,
 				  "the first thread of process %d has ended", rb->p->pid);
 	if (planned(rb, t.tid))
 		return err_new(ERR_CORRUPT, "thread %d stands twice", t.tid);
