@@ -298,6 +298,8 @@ struct err *rebuilt_resume(struct rebuilt *r)
 {
 	struct err *e = NULL;
 
+	// A copy of ours would keep an epoll registration alive that the program believes gone with its close.
+	restoring_deinit(&r->all);
 	vec_for_each(p, &r->builds)
 		e = err_first(e, threads_release(*p));
 	return e;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the tests with real servers share: start a server, talk to it, load it, update it, end it."""
+import ctypes
 import json
 import os
 import re
@@ -12,6 +13,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 MOLT = os.environ.get("MOLT", os.path.join(TOP, "build", "molt"))
 CLIENTS = os.path.join(TOP, "build", "tests", "clients")
+
+PR_SET_CHILD_SUBREAPER = 36
 
 
 class Failure(Exception):
@@ -96,6 +99,44 @@ class Server:
             self.proc.kill()
         self.proc.wait()
         self.proc.stdout.close()
+
+
+class Orphans:
+    """Makes this test the parent of every orphan among its descendants, and takes away those it knows when they end: their pids
+    are free at once then, which init may take seconds for."""
+
+    def __init__(self):
+        self.pids = set()
+        if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "prctl")
+        signal.signal(signal.SIGCHLD, self.reap)
+
+    def reap(self, *_):
+        for pid in list(self.pids):
+            try:
+                if os.waitpid(pid, os.WNOHANG)[0]:
+                    self.pids.discard(pid)
+            except ChildProcessError:
+                pass   # not yet ours
+
+    def start(self, argv, folder):
+        """A process in a session of its own whose parent has gone."""
+        script = 'cd "$1"; shift; setsid "$@" </dev/null >/dev/null 2>&1 & echo $!'
+        r = subprocess.run(["sh", "-c", script, "sh", folder, *argv], stdout=subprocess.PIPE, text=True, check=True)
+        return self.adopt(int(r.stdout))
+
+    def adopt(self, pid):
+        self.pids.add(pid)
+        return pid
+
+    def end_all(self):
+        for pid in list(self.pids):
+            try:
+                os.kill(pid, signal.SIGKILL)
+                wait_until(f"process {pid} ends", lambda: self.reap() or pid not in self.pids or not os.path.exists(f"/proc/{pid}"))
+            except ProcessLookupError:
+                pass
+        self.pids.clear()
 
 
 class Line:
