@@ -140,19 +140,17 @@ static struct err *make_late(struct restorer *r, const struct plan *p)
 	return NULL;
 }
 
-// Room for every number, and for the channel above them. The saved limits come later.
+// Room for every number, for the channel above them, and for those that epolls remember. The saved limits come later.
 static struct err *raise_limit(const struct restorer *r, const struct plan *p)
 {
 	rlim_t need = (rlim_t)p->top + 2 + PORTION;
-	struct rlimit now, more;
+	struct rlimit now;
 
 	if (prlimit(r->remote->pid, RLIMIT_NOFILE, NULL, &now))
 		return err_sys(errno, "cannot see the limits of process %d",
 			       r->remote->pid);
-	if (now.rlim_cur >= need)
-		return NULL;
-	more = (struct rlimit){need, MAX(now.rlim_max, need)};
-	if (!prlimit(r->remote->pid, RLIMIT_NOFILE, &more, NULL))
+	rlim_t top = MAX(now.rlim_max, need);
+	if (!prlimit(r->remote->pid, RLIMIT_NOFILE, &(struct rlimit){top, top}, NULL))
 		return NULL;
 	return err_sys(errno,
 		       "the limit of open files (%llu) is too low for descriptor %d",

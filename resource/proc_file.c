@@ -20,6 +20,13 @@ static bool begins(const char *text, const char *with)
 	return !strncmp(text, with, strlen(with));
 }
 
+static bool is_kernels(const struct statfs *fs)
+{
+	return fs->f_type == PROC_SUPER_MAGIC || fs->f_type == SYSFS_MAGIC ||
+	       fs->f_type == CGROUP2_SUPER_MAGIC || fs->f_type == DEBUGFS_MAGIC ||
+	       fs->f_type == TRACEFS_MAGIC;
+}
+
 static bool recognises(const struct open_file *f)
 {
 	struct statfs fs;
@@ -29,9 +36,7 @@ static bool recognises(const struct open_file *f)
 	if (!S_ISREG(f->st.st_mode) && !S_ISDIR(f->st.st_mode))
 		return false;
 	return !statfs(begins(f->path, "/proc/") ? "/proc" : f->path, &fs) &&
-	       (fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC ||
-		fs.f_type == CGROUP2_SUPER_MAGIC || fs.f_type == DEBUGFS_MAGIC ||
-		fs.f_type == TRACEFS_MAGIC);
+	       is_kernels(&fs);
 }
 
 static struct err *save(const struct open_file *f, json_t *object)
@@ -76,7 +81,7 @@ static struct err *open_it(const char *path, const json_t *object, int *fd)
 	*fd = open(path, flags | O_NONBLOCK | O_NOFOLLOW);
 	if (*fd < 0)
 		return err_sys(errno, "cannot open %s", path);
-	if (fstatfs(*fd, &fs) || fs.f_type == EXT4_SUPER_MAGIC)
+	if (fstatfs(*fd, &fs) || !is_kernels(&fs))
 		return err_refuse("file-changed", path, "%s is an ordinary file now",
 				  path);
 	return reopen_seek(*fd, object);

@@ -15,7 +15,8 @@
 #include "tests/victims/self.h"
 
 static int ep, ep_timer, nested, counter, semaphore, ticking, distant, ticked, signals, watch, self,
-	old_data[2], edge[2], memory, sealed, aside, reused;
+	old_data[2], edge[2], memory, sealed, aside, reused,
+	far_away, twice[2];
 static int wd_file, wd_dir;
 
 // Whether exactly one registration with this data is ready in `epoll`, and with these events.
@@ -123,6 +124,17 @@ static void check_registrations(void)
 	expect_quiet(ep, "closed number");
 	expect(fcntl(reused, F_GETFL) == (O_RDONLY | 0100000), "reused: flags %#o",
 	       fcntl(reused, F_GETFL));
+	// Far above all that is open, and two registrations of one number.
+	must(write(far_away, &(uint64_t){1}, 8));
+	expect_event(ep, 12, EPOLLIN, "far number");
+	must(read(far_away, &one, 8));
+	must(write(twice[0], &(uint64_t){1}, 8));
+	expect_event(ep, 13, EPOLLIN, "the first of one number");
+	must(read(twice[0], &one, 8));
+	must(write(twice[1], &(uint64_t){1}, 8));
+	expect_event(ep, 14, EPOLLIN, "the second of one number");
+	must(read(twice[1], &one, 8));
+	expect_quiet(ep, "numbers");
 	// One shot: armed, then not.
 	must(epoll_ctl(ep, EPOLL_CTL_MOD, old_data[0], &e));
 	must(write(old_data[1], "x", 1));
@@ -224,6 +236,17 @@ int main(void)
 	reused = must(open("/dev/null", O_RDONLY));
 	if (reused != number)
 		must(-1);
+	far_away = must(eventfd(0, 0));
+	must(dup2(far_away, 300));
+	add(ep, 300, EPOLLIN, 12);
+	close(300);
+	number = must(eventfd(0, 0));
+	add(ep, number, EPOLLIN, 13);
+	twice[0] = must(dup(number));
+	close(number);
+	twice[1] = must(eventfd(0, 0));
+	must(twice[1] == number ? 0 : -1);
+	add(ep, twice[1], EPOLLIN, 14);
 	add(ep, old_data[0], EPOLLIN, 9);
 	add(ep, edge[0], EPOLLIN | EPOLLET, 10);
 	add(nested, ep, EPOLLIN, 11);
