@@ -218,7 +218,8 @@ static void change_each(const json_t *root, json_t *o)
 	json_t *value, *copy = json_copy(o);
 	size_t i;
 
-	json_object_foreach(copy, key, value) {
+	json_object_foreach(copy, key, value)
+	{
 		for (int which = 0;; which++) {
 			json_t *s = strange(which);
 
@@ -236,9 +237,8 @@ static void change_each(const json_t *root, json_t *o)
 			change_each(root, value);
 		json_t *element;
 		if (json_is_array(value))
-			json_array_foreach(value, i, element)
-				if (json_is_object(element))
-					change_each(root, element);
+			json_array_foreach(value, i, element) if (json_is_object(element))
+				change_each(root, element);
 	}
 	json_decref(copy);
 }
@@ -252,7 +252,8 @@ START_TEST(hostile)
 	make_some(dir);
 	objects = save(NULL);
 	ck_assert(try(objects));
-	json_array_foreach(json_object_get(objects, "files"), i, o) {
+	json_array_foreach(json_object_get(objects, "files"), i, o)
+	{
 		// The test's own standard output is none of its subject.
 		if (i > 2 && !json_has(o, "outside"))
 			change_each(objects, o);
