@@ -90,12 +90,26 @@ static void run(struct filler *f)
 	end_now(0);
 }
 
+// The filler closes all it does not need, this pipe too: until then it holds copies of the files of the processes.
+static void wait_closed(int fd)
+{
+	char none;
+
+	while (read(fd, &none, 1) < 0 && errno == EINTR)
+		;
+}
+
 // Made by a process in between, so that nobody has to collect it.
 struct err *filler_start(struct filler_spaces *spaces, int *report)
 {
-	int ends[2];
+	_cleanup_close_ int copies = -1, copy = -1;
+	int ends[2], pair[2];
 	siginfo_t si;
 
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return err_sys(errno, "cannot make a pipe");
+	copies = pair[0];
+	copy = pair[1];
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_sys(errno, "cannot make a pipe");
 	struct filler f = {.spaces = spaces, .report = ends[1], .standby = -1};
@@ -118,6 +132,8 @@ struct err *filler_start(struct filler_spaces *spaces, int *report)
 		close(ends[0]);
 		return err_sys(r, "cannot make the process that brings memory");
 	}
+	close(take_fd(&copy));
+	wait_closed(copies);
 	*report = ends[0];
 	return NULL;
 }
