@@ -70,10 +70,8 @@ static struct err *read_stat(pid_t pid, int64_t fields[STAT_FIELDS])
 	return NULL;
 }
 
-static struct err *put_ids(const struct saver *s, const int64_t *stat)
+static struct err *put_ids(struct saver *s, const int64_t *stat)
 {
-	json_t *tty;
-
 	TRY(json_put_int(s->state, "pid", s->process->pid));
 	TRY(json_put_int(s->state, "ppid", stat[STAT_PPID]));
 	TRY(json_put_int(s->state, "pgid", stat[STAT_PGRP]));
@@ -81,9 +79,7 @@ static struct err *put_ids(const struct saver *s, const int64_t *stat)
 	TRY(json_put_text(s->state, "comm", s->process->comm));
 	if (!stat[STAT_TTY])
 		return NULL;
-	TRY(json_put_object(s->state, "terminal", &tty));
-	TRY(json_put_int(tty, "device", stat[STAT_TTY]));
-	return json_put_bool(tty, "foreground", stat[STAT_TPGID] == stat[STAT_PGRP]);
+	return save_ctty(s, (uint64_t)stat[STAT_TTY], stat[STAT_TPGID] == stat[STAT_PGRP]);
 }
 
 static struct err *put_mm(const struct saver *s, const int64_t *stat)

@@ -18,5 +18,11 @@ struct err *save_folders(struct saver *s) must_check;
 struct err *restore_folders(struct restorer *r) must_check;
 struct err *check_folders(const json_t *state) must_check;
 
+// The controlling terminal; `number` as in /proc/PID/stat. Restored for the leader of a session, once it leads.
+struct err *save_ctty(struct saver *s, uint64_t number, bool foreground) must_check;
+struct err *restore_ctty(struct restorer *r) must_check;
+struct err *restore_foreground(struct restorer *r) must_check;
+struct err *check_ctty(const json_t *state) must_check;
+
 // Before anything is made: ERR_CORRUPT when a member makes no sense.
 struct err *check_process(const json_t *state) must_check;

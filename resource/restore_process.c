@@ -68,8 +68,9 @@ static struct err *make_session(struct restorer *r, const struct ids *saved)
 	if (sid == now)
 		return NULL;
 	TRY(remote_call(r->remote, SYS_setsid, (uint64_t[6]){0}, &ret));
-	return ret < 0 ? err_sys((int)ret, "process %d cannot begin a session", now)
-		       : NULL;
+	if (ret < 0)
+		return err_sys((int)ret, "process %d cannot begin a session", now);
+	return restore_ctty(r);
 }
 
 struct err *restore_session(struct restorer *r)
@@ -78,6 +79,14 @@ struct err *restore_session(struct restorer *r)
 
 	TRY(get_ids(r->state, &saved));
 	return make_session(r, &saved);
+}
+
+// The id a saved process has now; where it is not in the checkpoint it may still be there as it was.
+static pid_t id_now(const struct restorer *r, pid_t saved)
+{
+	pid_t now = r->tid_of(r, saved);
+
+	return now ? now : saved;
 }
 
 // Leading its own group it is its own matter; another group can be joined when it is there, in the same session.
@@ -90,16 +99,19 @@ static struct err *restore_group(struct restorer *r)
 	TRY(get_ids(r->state, &saved));
 	TRY(make_session(r, &saved));
 	bool leads = saved.pgid == saved.pid;
-	if (getpgid(now) == (leads ? now : saved.pgid))
-		return NULL;
-	if (saved.sid != saved.pid && getsid(now) != saved.sid) {
+	pid_t pgid = id_now(r, saved.pgid);
+	if (saved.sid != saved.pid && getsid(now) != id_now(r, saved.sid)) {
 		TRY(note_outside(r, "session", saved.sid));
 		if (!leads)
 			return NULL;
 	}
-	TRY(remote_call(r->remote, SYS_setpgid,
-			(uint64_t[6]){0, leads ? 0 : (uint64_t)saved.pgid}, &ret));
-	return ret < 0 ? note_outside(r, "process group", saved.pgid) : NULL;
+	if (getpgid(now) != pgid) {
+		TRY(remote_call(r->remote, SYS_setpgid, (uint64_t[6]){0, (uint64_t)pgid},
+				&ret));
+		if (ret < 0)
+			return note_outside(r, "process group", saved.pgid);
+	}
+	return leads ? restore_foreground(r) : NULL;
 }
 
 static struct err *write_number(struct restorer *r, const char *file, int value)
@@ -175,5 +187,6 @@ struct err *check_process(const json_t *state)
 	struct ids ids;
 
 	TRY(get_ids(state, &ids));
+	TRY(check_ctty(state));
 	return get_settings(state, &s);
 }
