@@ -69,7 +69,8 @@ START_TEST(apart_says_whether_it_was_killed)
 {
 	ck_assert_int_eq(os_run_apart(kill_itself, NULL), -EIO);
 	ck_assert_int_eq(os_run_apart(do_nothing, NULL), 0);
-	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG | __WALL), -1); // nothing left to collect
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG | __WALL),
+			 -1); // nothing left to collect
 }
 END_TEST
 
@@ -201,7 +202,8 @@ static struct err *read_image(const char *text)
 	return e;
 }
 
-#define QUEUES "\"in\": {\"seq\": 1, \"data\": \"\"}, \"out\": {\"seq\": 1, \"data\": \"YWI=\""
+#define QUEUES \
+	"\"in\": {\"seq\": 1, \"data\": \"\"}, \"out\": {\"seq\": 1, \"data\": \"YWI=\""
 
 START_TEST(hostile_connections)
 {
@@ -211,11 +213,12 @@ START_TEST(hostile_connections)
 		"{\"tcp\": {\"state\": 1, \"mss\": -1, \"sack\": true, " QUEUES "}}}",
 		"{\"tcp\": {\"state\": 1, \"mss\": 1, \"sack\": true, " QUEUES
 		", \"unsent\": 3}}}", // more than there is
-		"{\"tcp\": {\"state\": 1, \"mss\": 1, \"sack\": true, \"snd_wscale\": 15, " QUEUES
-		"}}}",
-		"{\"tcp\": {\"state\": 1, \"mss\": 1, \"sack\": true, \"timestamp\": 4294967296, " QUEUES
-		"}}}",
-		"{\"tcp\": {\"state\": 1, \"mss\": 1, \"sack\": true, \"window\": {}, " QUEUES "}}}",
+		"{\"tcp\": {\"state\": 1, \"mss\": 1, \"sack\": true, \"snd_wscale\": "
+		"15, " QUEUES "}}}",
+		"{\"tcp\": {\"state\": 1, \"mss\": 1, \"sack\": true, \"timestamp\": "
+		"4294967296, " QUEUES "}}}",
+		"{\"tcp\": {\"state\": 1, \"mss\": 1, \"sack\": true, \"window\": "
+		"{}, " QUEUES "}}}",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -224,8 +227,9 @@ START_TEST(hostile_connections)
 		ck_assert_msg(e && e->kind == ERR_CORRUPT, "%s is taken", bad[i]);
 		err_free(e);
 	}
-	ck_assert(!read_image("{\"tcp\": {\"state\": 1, \"mss\": 1, \"sack\": true, " QUEUES
-			      ", \"unsent\": 2}}}"));
+	ck_assert(
+		!read_image("{\"tcp\": {\"state\": 1, \"mss\": 1, \"sack\": true, " QUEUES
+			    ", \"unsent\": 2}}}"));
 }
 END_TEST
 
