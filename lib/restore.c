@@ -83,15 +83,36 @@ static struct err *go_on_in_new(struct rebuilt *b, const struct molt_restore_opt
 	return rebuilt_regain(b);
 }
 
-static struct err *finish(struct rebuilt *b, const struct molt_restore_options *opt,
-			  uint64_t start, struct molt_report *r)
+// The replaced process has ended: from here on one of the two goes on, whatever fails.
+static void take_place(struct rebuilt *first, const struct molt_restore_options *opt,
+		       bool ids_free, struct molt_report *r, struct rebuilt **second)
 {
-	struct err *e = opt->into ? go_on_in_new(b, opt, r) : NULL;
+	struct err *e = rebuild_again(first, !ids_free || opt->pid_any, second);
 
-	if (e) {
-		rebuilt_abort(b);
-		return e;
+	if (!e && opt->into)
+		e = go_on_in_new(*second, opt, r);
+	if (!e && !ids_free && !opt->pid_any)
+		err_free(report_note(r, "the saved ids are still in use: it has others"));
+	if (!e) {
+		rebuilt_abort(first);
+		return;
 	}
+	err_free(report_note(r, "it goes on under other ids: %s", e->message));
+	err_free(e);
+	if (*second) {
+		rebuilt_abort(*second);
+		rebuilt_free(*second);
+		*second = NULL;
+	}
+	e = rebuilt_make_visible(first);
+	if (e)
+		err_free(report_note(r, "%s", e->message));
+	err_free(e);
+}
+
+static struct err *let_run(struct rebuilt *b, const struct molt_restore_options *opt,
+			   uint64_t start, struct molt_report *r)
+{
 	uint64_t when;
 
 	r->pid = rebuilt_pid(b);
@@ -102,6 +123,36 @@ static struct err *finish(struct rebuilt *b, const struct molt_restore_options *
 		r->resident_ms = (double)(when - start) / 1e6;
 	}
 	return NULL;
+}
+
+static void copy_notes(const struct rebuilt *b, struct molt_report *r)
+{
+	size_t n;
+	char *const *notes = rebuilt_notes(b, &n);
+
+	for (size_t i = 0; i < n; i++)
+		err_free(report_note(r, "%s", notes[i]));
+}
+
+static struct err *finish(struct rebuilt *b, const struct molt_restore_options *opt,
+			  uint64_t start, struct molt_report *r)
+{
+	struct rebuilt *second = NULL;
+	bool ids_free;
+	struct err *e = opt->into ? go_on_in_new(b, opt, r) : NULL;
+
+	if (!e && opt->replace)
+		e = rebuilt_end_replaced(b, &ids_free);
+	if (e) {
+		rebuilt_abort(b);
+		return e;
+	}
+	if (opt->replace)
+		take_place(b, opt, ids_free, r, &second);
+	copy_notes(b, r);
+	e = let_run(second ? second : b, opt, start, r);
+	rebuilt_free(second);
+	return e;
 }
 
 static struct err *run(const char *which, const struct molt_restore_options *opt,

@@ -75,3 +75,5 @@ struct err *space_syscall_at(const struct build *b, taddr_t *ret) must_check;
 struct err *thread_adopt(struct build *b, struct build_thread *t) must_check;
 // Brings it to PTRACE_EVENT_STOP, from wherever it is.
 struct err *thread_halt(const struct build *b, const struct build_thread *t) must_check;
+// Under other ids: the words that hold the threads' ids (glibc's pthread) get the new ones.
+struct err *threads_rename(struct build *b) must_check;

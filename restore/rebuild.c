@@ -12,6 +12,7 @@
 #include "os/ptrace.h"
 #include "process/process.h"
 #include "process/wait.h"
+#include "resource/kinds.h"
 #include "restore/contents.h"
 #include "restore/lazy.h"
 #include "restore/mappings.h"
@@ -74,7 +75,7 @@ static struct err *add_build(struct rebuilt *r, const struct core *core)
 	b->state = core_state(core);
 	b->channel = b->mem = b->uffd = b->remote.channel = -1;
 	b->remote.calls = calls;
-	b->restorer = (struct restorer){.all = &r->all,
+	b->restorer = (struct restorer){.all = r->all,
 					.core = core,
 					.state = b->state,
 					.remote = &b->remote,
@@ -85,10 +86,10 @@ static struct err *add_build(struct rebuilt *r, const struct core *core)
 	TRY(threads_plan(b));
 	TRY(space_parse(b));
 	vec_for_each(m, &b->space->maps)
-		if (m->kind == SPACE_MEMORY && m->memory >= r->all.n_memory)
+		if (m->kind == SPACE_MEMORY && m->memory >= r->all->n_memory)
 			return err_new(ERR_CORRUPT, "no memory object %zu", m->memory);
 	TRY(space_check_vdso(b));
-	return sources_open(b, r->checkpoint->store, &r->all, &b->sources);
+	return sources_open(b, r->checkpoint->store, r->all, &b->sources);
 }
 
 static struct err *plan_area(struct rebuilt *r)
@@ -123,6 +124,17 @@ static struct err *plan_place(struct rebuilt *r, struct build *b)
 	return NULL;
 }
 
+static struct err *plan_objects(struct rebuilt *r)
+{
+	vec_for_each(p, &r->builds)
+		TRY(restore_check(r->all, (*p)->state));
+	TRY(restore_objects(r->all));
+	r->plan_notes = r->all->notes.n;
+	vec_for_each(p, &r->builds)
+		TRY(memories_fill(&r->memories, *p));
+	return NULL;
+}
+
 // Everything that can be refused.
 static struct err *plan(struct rebuilt *r)
 {
@@ -130,20 +142,18 @@ static struct err *plan(struct rebuilt *r)
 
 	if (!c->cores.n)
 		return err_new(ERR_CORRUPT, "the checkpoint has no processes");
-	r->all.objects = core_objects(c->cores.v[0]);
-	TRY(memories_make(&r->memories));
+	r->all->objects = core_objects(c->cores.v[0]);
+	if (!r->before)
+		TRY(memories_make(&r->memories));
 	vec_for_each(core, &c->cores)
 		TRY(err_wrap(add_build(r, *core), "core of process %zu",
 			     (size_t)(core - c->cores.v)));
+	if (!r->before)
+		TRY(plan_objects(r));
 	vec_for_each(p, &r->builds)
-		TRY(restore_check(&r->all, (*p)->state));
-	TRY(restore_objects(&r->all));
-	vec_for_each(p, &r->builds) {
 		vec_for_each(t, &(*p)->threads)
 			if (!r->opt.pid_any)
 				TRY(birth_check(t->saved));
-		TRY(memories_fill(&r->memories, *p));
-	}
 	TRY(tree_plan(r));
 	TRY(plan_area(r));
 	vec_for_each(p, &r->builds)
@@ -182,7 +192,7 @@ static struct err *watch(struct rebuilt *r, struct build *b)
 
 static struct err *make_space(struct rebuilt *r, struct build *b)
 {
-	_cleanup_free_ int *numbers = malloc((r->all.n_memory + 1) * sizeof(*numbers));
+	_cleanup_free_ int *numbers = malloc((r->all->n_memory + 1) * sizeof(*numbers));
 	struct mapping_files files = {
 		.sources = &b->sources, .memories = &r->memories, .numbers = numbers};
 
@@ -242,6 +252,12 @@ static struct err *make_processes(struct rebuilt *r)
 	return NULL;
 }
 
+// What others could notice, and what the replaced process still holds: not before that one has ended.
+static struct err *make_visible(struct rebuilt *r)
+{
+	return r->all->handover ? NULL : restoring_start(r->all);
+}
+
 static struct err *make(struct rebuilt *r)
 {
 	TRY(tree_make(r));
@@ -251,17 +267,34 @@ static struct err *make(struct rebuilt *r)
 	}
 	// From here on the processes touch their memory, and no id is chosen by us any more.
 	TRY(start_filler(r));
-	vec_for_each(p, &r->builds)
+	vec_for_each(p, &r->builds) {
+		TRY(threads_rename(*p));
 		TRY(restore_descriptors(&(*p)->restorer));
+	}
 	TRY(make_processes(r));
 	vec_for_each(p, &r->builds)
 		TRY(make_state(*p));
-	TRY(restoring_start(&r->all));
+	TRY(make_visible(r));
 	vec_for_each(p, &r->builds) {
 		TRY(close_channel(*p));
 		TRY(restore_timers(&(*p)->restorer));
 		TRY(threads_settle(*p));
 	}
+	return NULL;
+}
+
+static struct err *run(struct rebuilt *r, struct rebuilt **ret)
+{
+	struct err *e = plan(r);
+
+	if (!e)
+		e = make(r);
+	if (e) {
+		rebuilt_abort(r);
+		rebuilt_free(r);
+		return e;
+	}
+	*ret = r;
 	return NULL;
 }
 
@@ -272,21 +305,70 @@ struct err *rebuild(const struct checkpoint *c, const struct rebuild_options *op
 
 	if (!r)
 		return err_nomem();
-	r->checkpoint = c;
-	r->report = -1;
-	r->opt = *opt;
-	r->all.opt = &r->opt.restore;
-	r->memories.all = &r->all;
-	struct err *e = plan(r);
-	if (!e)
-		e = make(r);
-	if (e) {
-		rebuilt_abort(r);
-		rebuilt_free(r);
-		return e;
+	*r = (struct rebuilt){.checkpoint = c, .opt = *opt, .all = &r->own, .report = -1};
+	r->own.opt = &r->opt.restore;
+	r->memories.all = r->all;
+	if (opt->replace) {
+		struct err *e = replaced_take(opt->replace, &r->replaced);
+
+		if (e) {
+			free(r);
+			return e;
+		}
+		r->own.handover = &r->replaced->handover;
+		e = r->replaced->rests ? NULL
+				       : restoring_note(&r->own,
+							"process %d was at work when it "
+							"was stopped: what it had taken "
+							"from a connection and not "
+							"answered yet is lost",
+							opt->replace);
+		err_free(e);	       // a remark less
+		r->opt.pid_any = true; // the saved ids may be its
 	}
-	*ret = r;
+	return run(r, ret);
+}
+
+struct err *rebuild_again(struct rebuilt *first, bool pid_any, struct rebuilt **ret)
+{
+	struct rebuilt *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return err_nomem();
+	*r = (struct rebuilt){.checkpoint = first->checkpoint,
+			      .opt = first->opt,
+			      .all = first->all,
+			      .memories = first->memories,
+			      .before = first,
+			      .report = -1};
+	r->opt.pid_any = pid_any;
+	// What is remarked of the processes themselves is remarked again.
+	while (r->all->notes.n > first->plan_notes)
+		free(r->all->notes.v[--r->all->notes.n]);
+	return run(r, ret);
+}
+
+struct err *rebuilt_end_replaced(struct rebuilt *r, bool *ids_free)
+{
+	TRY(replaced_end(r->replaced));
+	r->own.handover = NULL;
+	r->own.again = true;
+	*ids_free = true;
+	vec_for_each(p, &r->builds)
+		vec_for_each(t, &(*p)->threads)
+			*ids_free &= replaced_wait_id(t->saved);
 	return NULL;
+}
+
+struct err *rebuilt_make_visible(struct rebuilt *r)
+{
+	return restoring_start(r->all);
+}
+
+char *const *rebuilt_notes(const struct rebuilt *r, size_t *n)
+{
+	*n = r->all->notes.n;
+	return r->all->notes.v;
 }
 
 pid_t rebuilt_pid(const struct rebuilt *r)
@@ -348,6 +430,19 @@ void rebuilt_abort(struct rebuilt *r)
 			wait_end((*p)->remote.pid);
 }
 
+static void own_free(struct rebuilt *r)
+{
+	replaced_free(r->replaced);
+	restoring_deinit(&r->own);
+	for (size_t i = 0; i < r->own.n_memory; i++)
+		if (r->own.memory[i] >= 0)
+			close(r->own.memory[i]);
+	free(r->own.memory);
+	vec_for_each(n, &r->own.notes)
+		free(*n);
+	vec_free(&r->own.notes);
+}
+
 void rebuilt_free(struct rebuilt *r)
 {
 	if (!r)
@@ -359,13 +454,7 @@ void rebuilt_free(struct rebuilt *r)
 	filler_spaces_deinit(&r->spaces);
 	if (r->report >= 0)
 		close(r->report);
-	restoring_deinit(&r->all);
-	for (size_t i = 0; i < r->all.n_memory; i++)
-		if (r->all.memory[i] >= 0)
-			close(r->all.memory[i]);
-	free(r->all.memory);
-	vec_for_each(n, &r->all.notes)
-		free(*n);
-	vec_free(&r->all.notes);
+	if (!r->before)
+		own_free(r);
 	free(r);
 }

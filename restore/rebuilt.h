@@ -7,10 +7,27 @@
 #include "restore/memories.h"
 #include "restore/space.h"
 
+struct replaced {
+	struct process *process; // stands still
+	struct handover handover;
+	bool ended, rests;
+};
+
+// replace.c
+struct err *replaced_take(pid_t pid, struct replaced **ret) must_check;
+struct err *replaced_end(struct replaced *p) must_check;
+// Whether the id is free, or becomes free soon.
+bool replaced_wait_id(pid_t id);
+void replaced_free(struct replaced *p); // one that was not ended goes on
+
 struct rebuilt {
 	const struct checkpoint *checkpoint;
 	struct rebuild_options opt;
-	struct restoring all;
+	struct restoring *all; // its own, or that of `before`
+	struct restoring own;
+	size_t plan_notes;	   // remarks before anything was made
+	struct rebuilt *before;	   // the same once more: objects are shared with it
+	struct replaced *replaced; // --replace; NULL: none
 	struct memories memories;
 	struct site *site;
 	struct filler_spaces spaces;

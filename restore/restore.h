@@ -20,12 +20,21 @@ struct rebuilt;
 // is made; an error leaves nothing behind. The process to be replaced stands still from here on.
 struct err *rebuild(const struct checkpoint *c, const struct rebuild_options *opt,
 		    struct rebuilt **ret) must_check;
-pid_t rebuilt_pid(const struct rebuilt *r); // of the root
+// With --replace the process is rebuilt under any ids first, and the other stands still. Ends that one; whether the saved
+// ids are free then.
+struct err *rebuilt_end_replaced(struct rebuilt *r, bool *ids_free) must_check;
+// The same processes once more, from the same objects; the first ones stay until rebuilt_abort. `first` is freed last.
+struct err *rebuild_again(struct rebuilt *first, bool pid_any, struct rebuilt **ret)
+	must_check;
+// Should they go on after all: what waited for the end of the replaced process.
+struct err *rebuilt_make_visible(struct rebuilt *first) must_check;
+char *const *rebuilt_notes(const struct rebuilt *r, size_t *n); // remarks for the user
+pid_t rebuilt_pid(const struct rebuilt *r);			// of the root
 // Lets go of the tracing with the processes in a job-control stop at their saved instruction, so that another part of molt can
 // work on them (update_run); rebuilt_regain takes them back.
 struct err *rebuilt_park(struct rebuilt *r) must_check;
 struct err *rebuilt_regain(struct rebuilt *r) must_check;
-// Ends the replaced process, arms timers and lets all go.
+// Lets all go.
 struct err *rebuilt_resume(struct rebuilt *r) must_check;
 // Waits until all memory is there, *when (monotonic ns); ERR_CORRUPT when a block's hash is wrong (the processes are ended then).
 struct err *rebuilt_wait_resident(struct rebuilt *r, uint64_t *when) must_check;

@@ -10,6 +10,7 @@
 
 #include "os/kernel.h"
 #include "os/ptrace.h"
+#include "os/vm.h"
 #include "process/process.h"
 #include "process/wait.h"
 #include "resource/threads.h"
@@ -104,6 +105,30 @@ struct err *thread_halt(const struct build *b, const struct build_thread *t)
 			break;
 		}
 	}
+}
+
+static struct err *rename_one(const struct build *b, const struct build_thread *t)
+{
+	pid_t word;
+	taddr_t address;
+
+	if (t->tid == t->saved || !json_has(t->state, "tid_address"))
+		return NULL;
+	TRY(json_get_addr(t->state, "tid_address", &address));
+	// Not there, or something else by now: nothing that could be put right.
+	if (os_pread(b->mem, &word, sizeof(word), address) != sizeof(word) ||
+	    word != t->saved)
+		return NULL;
+	word = t->tid;
+	ssize_t r = os_pwrite(b->mem, &word, sizeof(word), address);
+	return r < 0 ? thread_error(b, t, (int)r, "the id in the memory") : NULL;
+}
+
+struct err *threads_rename(struct build *b)
+{
+	vec_for_each(t, &b->threads)
+		TRY(json_at(rename_one(b, t), "threads", t - b->threads.v));
+	return NULL;
 }
 
 // The area goes by a system call of the vdso's code, which is all that is left to run.
