@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Rebuilt processes until they run, or are ended; see restore.h.
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "process/process.h"
+#include "process/wait.h"
+#include "restore/rebuilt.h"
+#include "util/cleanup.h"
+
+pid_t rebuilt_pid(const struct rebuilt *r)
+{
+	return r->builds.v[0]->remote.pid;
+}
+
+struct err *rebuilt_resume(struct rebuilt *r)
+{
+	struct err *e = NULL;
+
+	// A copy of ours would keep an epoll registration alive that the program believes gone with its close.
+	restoring_deinit(r->all);
+	vec_for_each(p, &r->builds)
+		e = err_first(e, threads_release(*p));
+	return e;
+}
+
+struct err *restore_hear_report(int report, uint64_t *when)
+{
+	struct err *e = filler_wait(report, when);
+
+	close(report);
+	return e;
+}
+
+struct err *rebuilt_wait_resident(struct rebuilt *r, uint64_t *when)
+{
+	struct err *e = NULL;
+
+	if (r->report >= 0)
+		e = restore_hear_report(take_fd(&r->report), &r->resident);
+	else if (!r->resident)
+		r->resident = monotonic_ns();
+	*when = r->resident;
+	return e;
+}
+
+int rebuilt_take_report(struct rebuilt *r)
+{
+	return take_fd(&r->report);
+}
+
+// The first process is the tool's child and is collected here; the others go with their parents.
+void rebuilt_abort(struct rebuilt *r)
+{
+	for (size_t i = r->builds.n; i-- > 0;) {
+		pid_t pid = r->builds.v[i]->remote.pid;
+
+		if (pid)
+			kill(pid, SIGKILL);
+	}
+	vec_for_each(p, &r->builds)
+		vec_for_each(t, &(*p)->threads)
+			if (t->tid && t->tid != (*p)->remote.pid)
+				wait_end(t->tid);
+	vec_for_each(p, &r->builds)
+		if ((*p)->remote.pid)
+			wait_end((*p)->remote.pid);
+}
+
+static void build_free(struct build *b)
+{
+	if (!b)
+		return;
+	if (b->channel >= 0)
+		close(b->channel);
+	if (b->remote.channel >= 0)
+		close(b->remote.channel);
+	if (b->mem >= 0)
+		close(b->mem);
+	if (b->uffd >= 0)
+		close(b->uffd);
+	sources_deinit(&b->sources);
+	space_free(b->space);
+	vec_free(&b->threads);
+	free(b);
+}
+
+static void own_free(struct rebuilt *r)
+{
+	replaced_free(r->replaced);
+	restoring_deinit(&r->own);
+	for (size_t i = 0; i < r->own.n_memory; i++)
+		if (r->own.memory[i] >= 0)
+			close(r->own.memory[i]);
+	free(r->own.memory);
+	vec_for_each(n, &r->own.notes)
+		free(*n);
+	vec_free(&r->own.notes);
+}
+
+void rebuilt_free(struct rebuilt *r)
+{
+	if (!r)
+		return;
+	vec_for_each(p, &r->builds)
+		build_free(*p);
+	vec_free(&r->builds);
+	site_free(r->site);
+	filler_spaces_deinit(&r->spaces);
+	if (r->report >= 0)
+		close(r->report);
+	if (!r->before)
+		own_free(r);
+	free(r);
+}
