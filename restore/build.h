@@ -30,6 +30,7 @@ struct build_thread {
 
 struct build {
 	struct remote remote; // first: remote.calls finds the build by it
+	const struct rebuilt *whole;
 	struct site *site;
 	const struct core *core;
 	const json_t *state;

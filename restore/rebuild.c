@@ -32,9 +32,7 @@ static struct err *calls(struct remote *r, pid_t tid, struct syscall_req *reqs, 
 
 static pid_t tid_of(const struct restorer *r, pid_t saved)
 {
-	const struct rebuilt *all =
-		(const struct rebuilt *)(const void *)((const char *)r->all -
-						       offsetof(struct rebuilt, all));
+	const struct rebuilt *all = ((const struct build *)r->arg)->whole;
 
 	vec_for_each(b, &all->builds)
 		vec_for_each(t, &(*b)->threads)
@@ -52,6 +50,7 @@ static struct err *add_build(struct rebuilt *r, const struct core *core)
 		free(b);
 		return e;
 	}
+	b->whole = r;
 	b->core = core;
 	b->state = core_state(core);
 	b->channel = b->mem = b->uffd = b->remote.channel = -1;

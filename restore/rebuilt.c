@@ -7,6 +7,7 @@
 #include "process/process.h"
 #include "process/wait.h"
 #include "restore/rebuilt.h"
+#include "restore/sources.h"
 #include "util/cleanup.h"
 
 pid_t rebuilt_pid(const struct rebuilt *r)
