@@ -186,8 +186,15 @@ static struct err *take(struct run *r)
 	TRY(open_all(r));
 	TRY(run_interrupted(r));
 	run_say(r, "copying memory");
-	vec_for_each(t, &r->tasks)
+	vec_for_each(t, &r->tasks) {
 		TRY(precopy(*t));
+		if (!(*t)->tracker)
+			TRY(saving_note(
+				&r->saving,
+				"writes of process %d cannot be tracked: it stands "
+				"while all of its memory is written",
+				(*t)->process->pid));
+	}
 	TRY(run_interrupted(r));
 	run_say(r, "stopping the process");
 	TRY(run_stop(r));
