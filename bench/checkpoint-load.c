@@ -24,7 +24,8 @@ static uint64_t next(uint64_t *x)
 static uint8_t *make(size_t size)
 {
 	uint64_t x = 88172645463325252ULL;
-	uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
 
 	if (p == MAP_FAILED)
 		exit(1);

@@ -20,9 +20,11 @@ enum { END_MS = 10000 };
 static struct err *save_all(struct run *r)
 {
 	vec_for_each(t, &r->tasks)
-		TRY(task_save_memory(*t, &r->saving, &r->shared));
+		TRY(task_search_begin(*t));
 	vec_for_each(t, &r->tasks)
 		TRY(task_save_state(*t, &r->saving));
+	vec_for_each(t, &r->tasks)
+		TRY(task_save_memory(*t, &r->saving, &r->shared));
 	return saving_finish(&r->saving);
 }
 

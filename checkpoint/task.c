@@ -177,6 +177,7 @@ void task_free(struct task *t)
 {
 	if (!t)
 		return;
+	task_search_deinit(t);
 	if (t->frozen)
 		err_free(task_thaw(t, NULL));
 	err_free(task_leave(t));

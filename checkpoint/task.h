@@ -2,12 +2,27 @@
 // One process in a checkpoint; checkpoint.c puts the steps together for all of them.
 #pragma once
 
+#include <pthread.h>
+
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/memory.h"
 #include "checkpoint/modules.h"
 #include "checkpoint/shared.h"
 #include "process/ask.h"
 #include "process/tracker.h"
+
+struct found_pages { // of a mapping
+	struct page_ranges present, dirty;
+};
+
+struct search { // for what was written; a thread of the tool does it while others do what needs ptrace
+	const struct task *task;
+	struct found_pages *found; // for each of vmas
+	size_t n;
+	pthread_t thread;
+	bool running;
+	struct err *error;
+};
 
 struct task {
 	const struct checkpoint_options *opt;
@@ -22,6 +37,7 @@ struct task {
 	struct vmas vmas;	    // as they were looked at last
 	struct page_ranges present; // that the core holds in the end
 	struct saver saver;
+	struct search search;
 	json_t *state;
 	uint64_t first_stop;
 	bool frozen;
@@ -31,7 +47,9 @@ struct task {
 struct err *task_open(pid_t pid, const struct checkpoint_options *opt, int dir,
 		      const struct core *parent, struct task **ret) must_check;
 struct err *task_freeze(struct task *t, uint64_t deadline) must_check;
-// In the stop: memory, then all else.
+// In the stop, in this order: which pages were written is looked for while the rest is saved; then memory.
+struct err *task_search_begin(struct task *t) must_check;
+void task_search_deinit(struct task *t);
 struct err *task_save_memory(struct task *t, struct saving *all, struct shared *shared)
 	must_check;
 struct err *task_save_state(struct task *t, struct saving *all) must_check;

@@ -89,21 +89,18 @@ static struct err *add_file_pages(const struct task *t, struct vma *v,
 	return NULL;
 }
 
-static struct err *save_mapping(struct task *t, struct vma *v)
+static struct err *save_mapping(struct task *t, struct vma *v, struct found_pages *f)
 {
-	_cleanup_(ranges_deinit) struct page_ranges present = {0}, dirty = {0},
-						    lost = {0}, now = {0};
+	_cleanup_(ranges_deinit) struct page_ranges lost = {0}, now = {0};
 
-	TRY(pagemap_scan(&t->pagemap, v, t->tracker ? SCAN_TRACKED : SCAN_ALL, &present,
-			 &dirty));
 	// What is clean has been saved before; nothing rests on that being so.
-	TRY(ranges_minus(&present, &t->memory.saved, &lost));
-	TRY(ranges_union(&lost, &dirty, &now));
-	TRY(add_file_pages(t, v, &present, &now));
+	TRY(ranges_minus(&f->present, &t->memory.saved, &lost));
+	TRY(ranges_union(&lost, &f->dirty, &now));
+	TRY(add_file_pages(t, v, &f->present, &now));
 	if (t->memory.parent)
-		TRY(add_stacks(t, &present, &now));
+		TRY(add_stacks(t, &f->present, &now));
 	TRY(memory_write_quickly(&t->memory, v->m, &now));
-	return add_present(t, &present);
+	return add_present(t, &f->present);
 }
 
 // smaps walks all page tables, which takes milliseconds: only when something is different.
@@ -121,11 +118,68 @@ static struct err *look_again(struct task *t)
 	return NULL;
 }
 
+static struct err *scan_all(const struct task *t, struct search *s)
+{
+	for (size_t i = 0; i < t->vmas.v.n; i++) {
+		const struct vma *v = &t->vmas.v.v[i];
+
+		if (v->kind != VMA_MEMORY)
+			TRY(pagemap_scan(&t->pagemap, v,
+					 t->tracker ? SCAN_TRACKED : SCAN_ALL,
+					 &s->found[i].present, &s->found[i].dirty));
+	}
+	return NULL;
+}
+
+static void *search_thread(void *arg)
+{
+	struct search *s = arg;
+
+	s->error = scan_all(s->task, s);
+	return NULL;
+}
+
+struct err *task_search_begin(struct task *t)
+{
+	struct search *s = &t->search;
+
+	TRY(look_again(t));
+	s->task = t;
+	s->found = calloc(t->vmas.v.n + 1, sizeof(*s->found));
+	if (!s->found)
+		return err_nomem();
+	s->n = t->vmas.v.n;
+	s->running = !pthread_create(&s->thread, NULL, search_thread, s);
+	return s->running ? NULL : scan_all(t, s);
+}
+
+static struct err *search_end(struct search *s)
+{
+	if (s->running)
+		pthread_join(s->thread, NULL);
+	s->running = false;
+	return take_ptr(s->error);
+}
+
+void task_search_deinit(struct task *t)
+{
+	err_free(search_end(&t->search));
+	for (size_t i = 0; i < t->search.n; i++) {
+		ranges_deinit(&t->search.found[i].present);
+		ranges_deinit(&t->search.found[i].dirty);
+	}
+	free(take_ptr(t->search.found));
+	t->search.n = 0;
+}
+
 struct err *task_save_memory(struct task *t, struct saving *all, struct shared *shared)
 {
-	TRY(look_again(t));
-	vec_for_each(v, &t->vmas.v)
+	TRY(search_end(&t->search));
+	for (size_t i = 0; i < t->vmas.v.n; i++) {
+		struct vma *v = &t->vmas.v.v[i];
+
 		TRY(v->kind == VMA_MEMORY ? save_shared(t, all, shared, v)
-					  : save_mapping(t, v));
+					  : save_mapping(t, v, &t->search.found[i]));
+	}
 	return NULL;
 }
