@@ -1,45 +1,58 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // molt list: the checkpoints of a store.
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "cmd/stored.h"
+#include "cmd/fits.h"
 #include "cmd/text.h"
 #include "cmd/verbs.h"
 #include "util/cleanup.h"
 
-enum { OPT_STORE = OPT_VERB };
+enum { OPT_STORE = OPT_VERB, OPT_INTO, OPT_CHANGED, OPT_DEBUG };
 
-// Whether a checkpoint can be restored into a given program; nobody asked: both null.
-struct fit {
-	json_t *fits, *reason; // taken over
+// Not asked, or nothing is known: both null.
+struct verdict {
+	bool known, fits;
+	char *reason;
 };
 
-static struct fit judge(const struct stored *one)
+static struct verdict judge(const struct fits *f, const struct stored *one)
 {
-	return (struct fit){json_null(), one->broken
-						 ? cmd_json_string(one->broken->message)
-						 : json_null()};
+	struct verdict v = {.known = fits_asked(f) && !one->broken};
+	struct err *e = v.known ? fits_judge(f, one) : NULL;
+
+	v.fits = v.known && !e;
+	v.reason = e ? strdup(e->message)
+		     : (one->broken ? strdup(one->broken->message) : NULL);
+	err_free(e);
+	return v;
 }
 
-static json_t *row_json(const struct stored *one)
+static json_t *row_json(const struct fits *f, const struct stored *one)
 {
 	const json_t *m = one->manifest;
-	struct fit fit = judge(one);
+	struct verdict v = judge(f, one);
+	json_t *reason = cmd_json_string(v.reason);
 
+	free(v.reason);
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", one->id,
 			 "path", cmd_json_string(one->path), "time",
 			 stored_json(m, "time"), "trigger", stored_json(m, "trigger"),
 			 "bytes", stored_json(m, "bytes"), "parent",
-			 stored_json(m, "parent"), "fits", fit.fits, "reason", fit.reason);
+			 stored_json(m, "parent"), "fits",
+			 v.known ? json_boolean(v.fits) : json_null(), "reason", reason);
 }
 
-static int print_json(const struct verb *verb, const struct stored_list *l)
+static int print_json(const struct verb *verb, const struct fits *f,
+		      const struct stored_list *l)
 {
 	json_t *o = cmd_json(verb), *rows = json_array();
 
 	vec_for_each(one, &l->v)
-		json_array_append_new(rows, row_json(one));
+		json_array_append_new(rows, row_json(f, one));
 	json_object_set_new(o, "checkpoints", rows);
 	return cmd_print_json(o, DONE);
 }
@@ -63,33 +76,53 @@ static void print_row(const struct stored *one)
 	       trigger, name, program);
 }
 
-static int list(const struct verb *verb, const char *path, bool json)
+static void print_verdict(const struct fits *f, const struct stored *one)
+{
+	struct verdict v = judge(f, one);
+
+	if (v.known && v.fits)
+		printf("        fits\n");
+	else if (v.known)
+		printf("        does not fit: %s\n", shown(v.reason ? v.reason : "?"));
+	free(v.reason);
+}
+
+static int list(const struct verb *verb, const struct fits *f, bool json)
 {
 	_cleanup_(stored_list_deinit) struct stored_list all = {};
 	_cleanup_(store_closep) struct store *s = NULL;
-	struct err *e = store_open(path, false, &s);
+	struct err *e = store_open(f->store, false, &s);
 
 	if (!e)
 		e = store_list(s, &all);
 	if (e)
 		return cmd_fail(verb, e, json);
 	if (json)
-		return print_json(verb, &all);
+		return print_json(verb, f, &all);
 	if (!all.v.n)
 		printf("there is no checkpoint in %s\n", shown(store_path(s)));
 	else
 		printf("%-7s %-19s  %9s  %-6s  %-10s  %-12s  %s\n", "ID", "TIME", "SIZE",
 		       "PARENT", "TRIGGER", "NAME", "PROGRAM");
-	vec_for_each(one, &all.v)
+	vec_for_each(one, &all.v) {
 		print_row(one);
+		print_verdict(f, one);
+	}
 	return DONE;
 }
 
 static int run_list(const struct verb *verb, int argc, char **argv)
 {
 	static const struct option options[] = {
-		COMMON_OPTIONS, {"store", required_argument, NULL, OPT_STORE}, {}};
-	const char *store = NULL;
+		COMMON_OPTIONS,
+		{"store", required_argument, NULL, OPT_STORE},
+		{"into", required_argument, NULL, OPT_INTO},
+		{"changed", required_argument, NULL, OPT_CHANGED},
+		{"debug", required_argument, NULL, OPT_DEBUG},
+		{}};
+	_cleanup_(fits_deinit) struct fits fits = {};
+	const char *changed = NULL;
+	struct err *e = NULL;
 	bool json = false;
 
 	for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
@@ -100,7 +133,16 @@ static int run_list(const struct verb *verb, int argc, char **argv)
 			json = true;
 			break;
 		case OPT_STORE:
-			store = optarg;
+			fits.store = optarg;
+			break;
+		case OPT_INTO:
+			fits.into = optarg;
+			break;
+		case OPT_CHANGED:
+			changed = optarg;
+			break;
+		case OPT_DEBUG:
+			fits.debug_dir = optarg;
 			break;
 		default:
 			return cmd_usage(verb, NULL);
@@ -108,16 +150,32 @@ static int run_list(const struct verb *verb, int argc, char **argv)
 	}
 	if (optind != argc)
 		return cmd_usage(verb, "it takes no argument");
-	return list(verb, store, json);
+	if (fits.debug_dir)
+		e = check_debug(fits.debug_dir);
+	if (!e && fits.into && access(fits.into, R_OK) < 0)
+		e = err_with(err_new(ERR_USAGE, "cannot read %s: %s", fits.into,
+				     strerror(errno)),
+			     NULL, fits.into);
+	if (!e && changed)
+		e = fits_read_changed(&fits, changed);
+	if (e)
+		return cmd_fail(verb, e, json);
+	return list(verb, &fits, json);
 }
 
 const struct verb verb_list = {
 	.name = "list",
 	.summary = "Lists the checkpoints of a store",
-	.synopsis = "[--store DIR] [--json]",
+	.synopsis = "[--store DIR] [--into NEW] [--changed FILE] [--json]",
 	.help = "Each with its id, time, size, parent, trigger, name and program.\n\n"
-		"      --store DIR  the store; otherwise $MOLT_STORE or the default\n"
-		"      --json       one JSON object\n"
-		"  -h, --help       this text\n",
+		"      --store DIR     the store; otherwise $MOLT_STORE or the default\n"
+		"      --into NEW      says of each whether it can be restored into NEW, "
+		"and why "
+		"not\n"
+		"      --changed FILE  the same by a list of changed functions, one a "
+		"line\n"
+		"      --debug DIR     looked into first for separate debug files\n"
+		"      --json          one JSON object\n"
+		"  -h, --help          this text\n",
 	.run = run_list,
 };

@@ -24,6 +24,7 @@ enum {
 	OPT_WAIT_RESIDENT,
 	OPT_FILES,
 	OPT_TCP_CLOSE,
+	OPT_DRY_RUN,
 	OPT_KEEP_OLD,
 	OPT_DEBUG,
 	OPT_HOLES,
@@ -99,6 +100,9 @@ static struct err *parse_option(struct arguments *a, int o)
 		return NULL;
 	case OPT_FILES:
 		return parse_files(optarg, &a->opt.files);
+	case OPT_DRY_RUN:
+		a->opt.dry_run = true;
+		return NULL;
 	case OPT_TCP_CLOSE:
 		a->opt.tcp_close = true;
 		return NULL;
@@ -232,6 +236,7 @@ static int run_restore(const struct verb *verb, int argc, char **argv)
 		{"wait-resident", no_argument, NULL, OPT_WAIT_RESIDENT},
 		{"files", required_argument, NULL, OPT_FILES},
 		{"tcp-close", no_argument, NULL, OPT_TCP_CLOSE},
+		{"dry-run", no_argument, NULL, OPT_DRY_RUN},
 		{"keep-old", required_argument, NULL, OPT_KEEP_OLD},
 		{"debug", required_argument, NULL, OPT_DEBUG},
 		{"allow-holes", no_argument, NULL, OPT_HOLES},
@@ -278,6 +283,9 @@ const struct verb verb_restore = {
 		"      --tcp-close      the program sees its connections closed\n"
 		"      --keep-old FUNC, --allow-holes, --allow-lost, --debug DIR\n"
 		"                       for --into, as for update\n"
+		"      --dry-run        rebuild it with all checks, and end it without "
+		"having "
+		"run\n"
 		"      --json           one JSON object\n"
 		"  -v, --verbose        say each step\n"
 		"  -h, --help           this text\n",

@@ -153,6 +153,8 @@ struct molt_restore_options {
 	const char *store; // NULL: the default
 	const char *into;  // the new build of the program that it goes on in, or NULL
 	const struct molt_update_options *update; // for `into`; may be NULL
+	bool dry_run; // rebuild it, update it (`into`), look whether all that succeeds, and end it without having run
+	bool program_only; // dry_run for `into` alone: not whether files, sockets and ids can be had
 	pid_t replace; // a living process whose place it takes, with its connections; 0: none
 	bool pid_any;	    // under other ids than the saved ones
 	bool eager;	    // all memory is there before it runs

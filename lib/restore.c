@@ -29,7 +29,8 @@ static struct rebuild_options options_of(const struct molt_restore_options *opt)
 {
 	return (struct rebuild_options){
 		.restore = {.files = policy_of(opt->files), .tcp_close = opt->tcp_close},
-		.pid_any = opt->pid_any,
+		.pid_any = opt->pid_any || opt->program_only,
+		.hollow = opt->program_only,
 		.replace = opt->replace,
 		.lazy = !opt->eager && !opt->into,
 		.progress = opt->progress,
@@ -137,13 +138,15 @@ static void copy_notes(const struct rebuilt *b, struct molt_report *r)
 static struct err *finish(struct rebuilt *b, const struct molt_restore_options *opt,
 			  uint64_t start, struct molt_report *r)
 {
+	const bool rehearsal = opt->dry_run || opt->program_only;
 	struct rebuilt *second = NULL;
 	bool ids_free;
 	struct err *e = opt->into ? go_on_in_new(b, opt, r) : NULL;
 
-	if (!e && opt->replace)
+	if (!e && opt->replace && !rehearsal)
 		e = rebuilt_end_replaced(b, &ids_free);
-	if (e) {
+	if (e || rehearsal) {
+		copy_notes(b, r);
 		rebuilt_abort(b);
 		return e;
 	}

@@ -128,7 +128,7 @@ static struct err *plan(struct rebuilt *r)
 	vec_for_each(core, &c->cores)
 		TRY(err_wrap(add_build(r, *core), "core of process %zu",
 			     (size_t)(core - c->cores.v)));
-	if (!r->before)
+	if (!r->before && !r->opt.hollow)
 		TRY(plan_objects(r));
 	vec_for_each(p, &r->builds)
 		vec_for_each(t, &(*p)->threads)
@@ -238,6 +238,16 @@ static struct err *make_visible(struct rebuilt *r)
 	return r->all->handover ? NULL : restoring_start(r->all);
 }
 
+static struct err *furnish(struct rebuilt *r)
+{
+	vec_for_each(p, &r->builds)
+		TRY(restore_descriptors(&(*p)->restorer));
+	TRY(make_processes(r));
+	vec_for_each(p, &r->builds)
+		TRY(make_state(*p));
+	return make_visible(r);
+}
+
 static struct err *make(struct rebuilt *r)
 {
 	TRY(tree_make(r));
@@ -247,17 +257,14 @@ static struct err *make(struct rebuilt *r)
 	}
 	// From here on the processes touch their memory, and no id is chosen by us any more.
 	TRY(start_filler(r));
-	vec_for_each(p, &r->builds) {
-		TRY(threads_rename(*p));
-		TRY(restore_descriptors(&(*p)->restorer));
-	}
-	TRY(make_processes(r));
 	vec_for_each(p, &r->builds)
-		TRY(make_state(*p));
-	TRY(make_visible(r));
+		TRY(threads_rename(*p));
+	if (!r->opt.hollow)
+		TRY(furnish(r));
 	vec_for_each(p, &r->builds) {
 		TRY(close_channel(*p));
-		TRY(restore_timers(&(*p)->restorer));
+		if (!r->opt.hollow)
+			TRY(restore_timers(&(*p)->restorer));
 		TRY(threads_settle(*p));
 	}
 	return NULL;

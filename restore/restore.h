@@ -9,6 +9,9 @@ struct rebuild_options {
 	struct restore_options restore;
 	bool pid_any; // other ids than the saved ones when those are taken
 	pid_t replace; // 0: none; its descriptors are handed over, and it ends when all is ready
+	// Only to be looked at and ended: without descriptors and attributes, under any ids. Needs no rights and
+	// disturbs no living process.
+	bool hollow;
 	bool lazy; // it runs before all of its memory is there
 	void (*progress)(void *arg, const char *text);
 	void *arg;
