@@ -7,7 +7,7 @@
 struct fits {
 	const char *store, *into; // into NULL: not asked
 	const char *debug_dir;
-	char *changed;	  // text of --changed, lines ended by NUL; NULL: not asked
+	char *changed; // text of --changed, lines ended by NUL; NULL: not asked
 	size_t changed_len;
 };
 
