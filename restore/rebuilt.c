@@ -21,8 +21,12 @@ struct err *rebuilt_resume(struct rebuilt *r)
 
 	// A copy of ours would keep an epoll registration alive that the program believes gone with its close.
 	restoring_deinit(r->all);
-	vec_for_each(p, &r->builds)
+	vec_for_each(p, &r->builds) {
+		// Before anything of it runs: the stop it was saved in.
+		if (json_is_true(json_object_get((*p)->state, "stopped")))
+			kill((*p)->remote.pid, SIGSTOP);
 		e = err_first(e, threads_release(*p));
+	}
 	return e;
 }
 
