@@ -66,6 +66,17 @@ static struct err *get_signal(const json_t *list, size_t i, siginfo_t *ret)
 	return NULL;
 }
 
+// Under other ids what the process sent itself comes from its new one.
+static void rename_sender(const struct restorer *r, siginfo_t *info)
+{
+	if (info->si_code != SI_USER && info->si_code != SI_QUEUE &&
+	    info->si_code != SI_TKILL)
+		return;
+	pid_t now = info->si_pid > 0 ? r->tid_of(r, info->si_pid) : 0;
+	if (now)
+		info->si_pid = now;
+}
+
 // Sent by the thread to itself, the kernel takes any origin for true.
 static struct err *queue(struct restorer *r, pid_t tid, bool shared, const json_t *holder)
 {
@@ -80,6 +91,7 @@ static struct err *queue(struct restorer *r, pid_t tid, bool shared, const json_
 		const size_t mark = remote->used;
 
 		TRY(get_signal(list, i, &info));
+		rename_sender(r, &info);
 		TRY(remote_put(remote, &info, sizeof(info), &at));
 		uint64_t sig = (uint64_t)info.si_signo;
 		if (shared)

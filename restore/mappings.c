@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "resource/json.h"
+
 typedef VEC(struct syscall_req) req_list;
 
 static int map_flags(const struct saved_map *m)
@@ -179,6 +181,17 @@ struct err *mappings_describe(struct build *b, const struct mapping_files *files
 		.nr = SYS_prctl,
 		.args = {PR_SET_MM, PR_SET_MM_MAP, remote_at(r, map), sizeof(*map)}};
 	struct err *e = remote_must(r, &req, 1, "cannot describe the memory");
+	if (req.ret == -EPERM && map->exe_fd != (uint32_t)-1) {
+		err_free(e);
+		map->exe_fd = (uint32_t)-1;
+		e = remote_must(r, &req, 1, "cannot describe the memory");
+		if (!e)
+			e = restoring_note(
+				b->restorer.all,
+				"/proc/%d/exe is molt's own program: to set it "
+				"takes CAP_CHECKPOINT_RESTORE or root",
+				r->pid);
+	}
 	remote_release(r, mark);
 	return e;
 }
