@@ -170,10 +170,6 @@ static struct err *run(const char *which, const struct molt_restore_options *opt
 	TRY(checkpoint_verify(&c, true));
 	TRY(rebuild(&c, &ro, &b));
 	struct err *e = finish(b, opt, start, r);
-	char *const *notes;
-	size_t n = rebuilt_notes(b, &notes);
-	for (size_t i = 0; i < n; i++)
-		err_free(report_note(r, "%s", notes[i]));
 	rebuilt_free(b);
 	return e;
 }

@@ -46,6 +46,4 @@ int rebuilt_take_report(struct rebuilt *r);
 // The same as rebuilt_wait_resident.
 struct err *restore_hear_report(int report, uint64_t *when) must_check;
 void rebuilt_abort(struct rebuilt *r); // ends what was made; the replaced process goes on
-// Remarks for the user, so far; how many. They are the rebuilt's.
-size_t rebuilt_notes(const struct rebuilt *r, char *const **ret);
 void rebuilt_free(struct rebuilt *r);
