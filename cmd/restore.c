@@ -181,18 +181,24 @@ static void pass_signals_on(pid_t pid)
 }
 
 // As a shell has it: the exit status, or 128 and the signal.
-static int stand_for(pid_t pid)
+static int stand_for(const struct verb *verb, struct molt_report *report)
 {
 	const int signalled = 128;
 	siginfo_t si;
 	int r;
 
 	do
-		r = os_waitid(pid, WEXITED, &si);
+		r = os_waitid(report->pid, WEXITED, &si);
 	while (r == -EINTR);
 	child = 0;
 	if (r < 0)
 		return FAILED_INTERNAL;
+	// Ended by us, because its memory could not be brought?
+	molt_restore_memory(report);
+	if (report->verdict != MOLT_DONE && si.si_code != CLD_EXITED) {
+		print_text(verb, report);
+		return (int)report->verdict;
+	}
 	return si.si_code == CLD_EXITED ? si.si_status : signalled + si.si_status;
 }
 
@@ -217,9 +223,11 @@ static int run(const struct verb *verb, struct arguments *a)
 		print_text(verb, r);
 	if (a->detach && pid && !a->json)
 		printf("%d\n", pid);
-	molt_report_free(r);
 	fflush(NULL);
-	return pid && !a->detach ? stand_for(pid) : code;
+	if (pid && !a->detach)
+		code = stand_for(verb, r);
+	molt_report_free(r);
+	return code;
 }
 
 static int run_restore(const struct verb *verb, int argc, char **argv)

@@ -72,6 +72,8 @@ struct molt_report {
 	// Of molt_restore: from the call until the process ran, and until all of its memory was there (-1: not
 	// waited for).
 	double running_ms, resident_ms;
+	int memory_fd;	     // -1, or what molt_restore_memory waits for
+	uint64_t started_ns; // of CLOCK_MONOTONIC
 
 	// With molt_update_options.tree: a report for each process, the named one first; what stands above is
 	// then of the whole (threads: all; the figures: of the named one).
@@ -169,6 +171,9 @@ struct molt_restore_options {
 // returns, as a child of the caller. The report has its pid and generation. `opt` may be NULL.
 MOLT_API struct molt_report *molt_restore(const char *checkpoint,
 					  const struct molt_restore_options *opt);
+// Waits until all memory of a process that molt_restore brought back is there (resident_ms), or it has ended. Where the
+// memory could not be brought the process was ended: the report has MOLT_CORRUPT and the reason then.
+MOLT_API void molt_restore_memory(struct molt_report *report);
 
 struct molt_rollback_options {
 	const char *store; // NULL: the default

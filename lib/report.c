@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum molt_verdict report_verdict(enum err_kind kind)
 {
@@ -38,8 +39,10 @@ struct molt_report *report_new(pid_t pid)
 {
 	struct molt_report *r = calloc(1, sizeof(*r));
 
-	if (r)
-		r->pid = pid;
+	if (!r)
+		return NULL;
+	r->pid = pid;
+	r->memory_fd = -1;
 	return r;
 }
 
@@ -132,6 +135,8 @@ void molt_report_free(struct molt_report *r)
 		free(r->notes[i]);
 	for (size_t i = 0; i < r->n_processes; i++)
 		molt_report_free(r->processes[i]);
+	if (r->memory_fd >= 0)
+		close(r->memory_fd);
 	free(r->processes);
 	free(r->checkpoint_id);
 	free(r->checkpoint_path);

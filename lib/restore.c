@@ -123,6 +123,7 @@ static struct err *let_run(struct rebuilt *b, const struct molt_restore_options 
 		TRY(rebuilt_wait_resident(b, &when));
 		r->resident_ms = (double)(when - start) / 1e6;
 	}
+	r->memory_fd = rebuilt_take_report(b);
 	return NULL;
 }
 
@@ -174,6 +175,19 @@ static struct err *run(const char *which, const struct molt_restore_options *opt
 	return e;
 }
 
+void molt_restore_memory(struct molt_report *r)
+{
+	uint64_t when;
+
+	if (r->memory_fd < 0)
+		return;
+	struct err *e = restore_hear_report(r->memory_fd, &when);
+	r->memory_fd = -1;
+	if (!e)
+		r->resident_ms = (double)(when - r->started_ns) / 1e6;
+	report_fail(r, e);
+}
+
 struct molt_report *molt_restore(const char *checkpoint,
 				 const struct molt_restore_options *opt)
 {
@@ -183,6 +197,7 @@ struct molt_report *molt_restore(const char *checkpoint,
 	if (!r)
 		return NULL;
 	r->resident_ms = -1;
+	r->started_ns = start;
 	report_fail(r, run(checkpoint, opt ? opt : &defaults, start, r));
 	r->total_ms = ms_since(start);
 	return r;

@@ -146,9 +146,12 @@ static struct err *serve_events(struct filler *f, size_t index)
 		return errno == EAGAIN || errno == EINTR
 			       ? NULL
 			       : err_sys(errno, "cannot hear of page faults");
-	for (size_t i = 0; i < (size_t)n / sizeof(*messages); i++)
-		if (f->spaces->v.v[index].uffd >= 0)
-			TRY(serve_event(f, index, &messages[i]));
+	// Faults are told of first, though they may have come after a move of the memory that they are about.
+	for (int faults = 0; faults <= 1; faults++)
+		for (size_t i = 0; i < (size_t)n / sizeof(*messages); i++)
+			if (f->spaces->v.v[index].uffd >= 0 &&
+			    (messages[i].event == UFFD_EVENT_PAGEFAULT) == faults)
+				TRY(serve_event(f, index, &messages[i]));
 	return NULL;
 }
 
