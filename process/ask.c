@@ -175,47 +175,73 @@ void ask_freep(struct remote **r)
 	err_free(ask_free(*r));
 }
 
-static bool is_stale(const struct mapping *m)
+static bool is_named(const struct mapping *m, const char *name)
 {
-	static const char name[] = "/memfd:" ASK_AREA_NAME;
+	static const char prefix[] = "/memfd:";
+	size_t len = strlen(name);
 
-	return !m->offset && m->shared && !strncmp(m->path, name, sizeof(name) - 1) &&
-	       (m->path[sizeof(name) - 1] == ' ' || !m->path[sizeof(name) - 1]);
+	return m->shared && !strncmp(m->path, prefix, sizeof(prefix) - 1) &&
+	       !strncmp(m->path + sizeof(prefix) - 1, name, len) &&
+	       (m->path[sizeof(prefix) - 1 + len] == ' ' ||
+		!m->path[sizeof(prefix) - 1 + len]);
+}
+
+static struct err *read_header(const struct process *p, const struct mapping *m,
+			       struct ask_header *ret)
+{
+	TRY(mem_read(p->pid, m->start + PAYLOAD_PAGE, ret, sizeof(*ret)));
+	if (ret->magic != ASK_MAGIC || ret->size > MAX_AREA ||
+	    ret->size % PAYLOAD_PAGE) { // it died before anything could use it
+		*ret = (struct ask_header){.size = m->end - m->start};
+		return NULL;
+	}
+	if (ret->target_pid == p->pid && ret->tool_pid > 0 && ret->tool_start &&
+	    process_start_time(ret->tool_pid) == ret->tool_start)
+		return err_with(err_new(ERR_BUSY,
+					"molt with pid %d works on process %d (%s)",
+					ret->tool_pid, p->pid, p->comm),
+				"busy", p->comm);
+	return NULL;
+}
+
+static struct err *see_vacant(struct process *p, const struct area *area, bool *vacant)
+{
+	TRY(process_freeze(p, monotonic_ns() + FREEZE_NS, NULL));
+	*vacant = true;
+	vec_for_each(t, &p->threads)
+		if (t->state == THREAD_STOPPED && area_visited(p, area, t))
+			*vacant = false;
+	return process_thaw(p, NULL);
 }
 
 // An area that a tool left; its threads have gone back by themselves.
-static struct err *clear(struct process *p, struct helper *h, const struct mapping *m)
+static struct err *clear(struct process *p, struct helper *h, const struct mapping *m,
+			 bool *kept)
 {
 	struct area area = {.addr = m->start, .stubs = PAYLOAD_PAGE};
 	struct ask_header head;
 	bool vacant = true;
 
-	TRY(mem_read(p->pid, m->start + PAYLOAD_PAGE, &head, sizeof(head)));
-	if (head.magic != ASK_MAGIC || head.size > MAX_AREA ||
-	    head.size % PAYLOAD_PAGE) // it died before anything could use it
-		return helper_munmap(h, m->start, m->end - m->start);
-	if (head.target_pid == p->pid && head.tool_pid > 0 && head.tool_start &&
-	    process_start_time(head.tool_pid) == head.tool_start)
-		return err_with(err_new(ERR_BUSY,
-					"molt with pid %d works on process %d (%s)",
-					head.tool_pid, p->pid, p->comm),
-				"busy", p->comm);
+	TRY(read_header(p, m, &head));
 	area.size = head.size;
-	TRY(process_freeze(p, monotonic_ns() + FREEZE_NS, NULL));
-	vec_for_each(t, &p->threads)
-		if (t->state == THREAD_STOPPED && area_visited(p, &area, t))
-			vacant = false;
-	TRY(process_thaw(p, NULL));
+	if (head.magic)
+		TRY(see_vacant(p, &area, &vacant));
+	*kept |= !vacant;
 	return vacant ? helper_munmap(h, area.addr, area.size) : NULL;
 }
 
 struct err *ask_recover(struct process *p, struct helper *h)
 {
 	_cleanup_(maps_deinit) struct maps maps = {0};
+	bool kept = false;
 
 	TRY(maps_read(p->pid, &maps));
 	vec_for_each(m, &maps.v)
-		if (is_stale(m))
-			TRY(clear(p, h, m));
+		if (!m->offset && is_named(m, ASK_AREA_NAME))
+			TRY(clear(p, h, m, &kept));
+	// What their lists refer to goes when nobody can be at one.
+	vec_for_each(m, &maps.v)
+		if (!kept && is_named(m, ASK_STAGE_NAME))
+			TRY(helper_munmap(h, m->start, m->end - m->start));
 	return NULL;
 }

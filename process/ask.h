@@ -16,6 +16,8 @@ struct err *ask_create(struct process *p, struct helper *h, size_t size,
 struct err *ask_free(struct remote *r) must_check;
 void ask_freep(struct remote **r); // an error is lost
 
+// Memory files by this name hold what lists refer to; they are cleared with the areas.
+#define ASK_STAGE_NAME "molt:stage"
 // Unmaps what tools that died left, with the process running.
 struct err *ask_recover(struct process *p, struct helper *h) must_check;
 

@@ -140,10 +140,11 @@ static struct err *enter_all(struct ask *a, uint32_t *leaving)
 	*leaving = 0;
 	vec_for_each(tid, &a->staying) {
 		struct thread *t = process_thread(a->p, *tid);
-		const struct ask_record *rec = ask_staying(a, *tid);
+		struct ask_record *rec = ask_staying(a, *tid);
 
 		if (!t)
 			return thread_gone(a->p, *tid);
+		rec->told = 0;
 		TRY(ask_enter(a, t, rec));
 		*leaving += (rec->role & ASK_ENDS) != 0;
 	}

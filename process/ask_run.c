@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "os/proc.h"
-#include "os/ptrace.h"
 #include "process/ask_impl.h"
 #include "process/fault.h"
 #include "process/rseq.h"
@@ -40,16 +39,6 @@ static struct err *forbidden(const struct ask *a, const struct thread *t, const 
 			  t->tid, t->comm, a->p->pid, what);
 }
 
-static bool has_filters(const struct ask *a, const struct thread *t)
-{
-	struct os_status s;
-	int r = os_ptrace_seccomp(t->tid, 0, NULL);
-
-	if (r == -EACCES)
-		return os_proc_status(a->p->pid, t->tid, &s) < 0 || s.seccomp;
-	return r != -EINVAL; // in no filter mode
-}
-
 // Calls that a filter would answer with the end of the process are not made: they get EPERM. They become a call
 // that the gates make anyway and that changes nothing.
 static struct err *respect_filters(const struct ask *a, const struct thread *t,
@@ -58,7 +47,7 @@ static struct err *respect_filters(const struct ask *a, const struct thread *t,
 	static const uint64_t none[6] = {0};
 	_cleanup_(seccomp_deinit) struct seccomp s = {0};
 
-	if (!has_filters(a, t))
+	if (!seccomp_filtered(a->p, t))
 		return NULL;
 	TRY(seccomp_read(t, &s));
 	if (seccomp_ask(&s, SYS_futex, none, 0) != SECCOMP_ALLOWS)
@@ -136,12 +125,16 @@ static struct err *prepare(struct ask *a, struct ask_job *j, size_t i,
 
 	j->done = 0;
 	j->gone = !t;
-	if (!t)
+	if (!t) {
+		a->records[i].told = 0;
 		return NULL;
+	}
 	if (t->state != THREAD_STOPPED)
 		return err_new(ERR_INTERNAL, "thread %d is not stopped", j->tid);
 	TRY(ask_check_place(a, t));
 	struct ask_record *rec = ask_staying(a, t->tid);
+	if (rec)
+		rec->told = 0;
 	if (!rec) {
 		ask_reset_record(a, i, t->tid);
 		rec = &a->records[i];
@@ -189,13 +182,18 @@ static void look_after(struct ask *a, struct ask_job *j)
 	j->gone = !process_thread(a->p, j->tid);
 }
 
-static bool all_done(const struct ask *a, const struct ask_job *jobs, size_t n)
+static bool all_done(struct ask *a, const struct ask_job *jobs, size_t n)
 {
-	size_t gone = 0;
+	size_t lost = 0; // gone before they could tell
 
-	for (size_t i = 0; i < n; i++)
-		gone += jobs[i].gone;
-	return __atomic_load_n(&a->head->pending, __ATOMIC_ACQUIRE) <= gone;
+	for (size_t i = 0; i < n; i++) {
+		const struct ask_record *rec = ask_staying(a, jobs[i].tid);
+
+		if (!rec)
+			rec = &a->records[i];
+		lost += jobs[i].gone && !__atomic_load_n(&rec->told, __ATOMIC_ACQUIRE);
+	}
+	return __atomic_load_n(&a->head->pending, __ATOMIC_ACQUIRE) <= lost;
 }
 
 void ask_wait(struct ask *a, struct ask_job *jobs, size_t n)

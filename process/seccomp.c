@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/param.h>
 
+#include "os/proc.h"
 #include "os/ptrace.h"
 
 enum { STEPS_MAX = 1 << 16, FILTERS_MAX = 256 };
@@ -37,6 +38,16 @@ void seccomp_deinit(struct seccomp *s)
 	vec_for_each(f, &s->filters)
 		vec_free(&f->v);
 	vec_free(&s->filters);
+}
+
+bool seccomp_filtered(const struct process *p, const struct thread *t)
+{
+	struct os_status s;
+	int r = os_ptrace_seccomp(t->tid, 0, NULL);
+
+	if (r == -EACCES)
+		return os_proc_status(p->pid, t->tid, &s) < 0 || s.seccomp;
+	return r != -EINVAL; // in no filter mode
 }
 
 struct err *seccomp_read(const struct thread *t, struct seccomp *ret)

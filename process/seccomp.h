@@ -22,6 +22,8 @@ enum seccomp_answer { // the worst that any filter may say
 
 enum { SECCOMP_ALL_ARGS = 0x3f };
 
+// Whether a stopped thread has filters; cheap.
+bool seccomp_filtered(const struct process *p, const struct thread *t);
 // Reads the filters of a stopped thread: none is fine. ERR_PERM without CAP_SYS_ADMIN.
 struct err *seccomp_read(const struct thread *t, struct seccomp *ret) must_check;
 void seccomp_deinit(struct seccomp *s);

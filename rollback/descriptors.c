@@ -305,12 +305,16 @@ static struct err *add_close(struct rollback *rb, int fd)
 	return ADD(&rb->calls, NULL, SYS_close, (uint64_t)fd);
 }
 
+// A limit that was higher when it was saved is raised before this.
 static struct err *check_room(const struct rollback *rb, int need)
 {
+	const json_t *limits = json_object_get(rb->state, "limits");
+	json_int_t saved =
+		json_integer_value(json_array_get(json_object_get(limits, "nofile"), 0));
 	struct rlimit limit;
 
 	if (prlimit(rb->p->pid, RLIMIT_NOFILE, NULL, &limit) ||
-	    (rlim_t)need < limit.rlim_cur)
+	    (rlim_t)need < MAX(limit.rlim_cur, (rlim_t)saved))
 		return NULL;
 	return err_refuse("descriptor-gone", rb->p->comm,
 			  "process %d has no room for %d descriptors (RLIMIT_NOFILE)",

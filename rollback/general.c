@@ -7,12 +7,14 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "os/kernel.h"
 #include "os/proc.h"
+#include "os/ptrace.h"
 #include "rollback/impl.h"
 
-enum { PENDING_MAX = 1 << 16 };
+enum { PENDING_MAX = 1 << 16, PORTION = 32 };
 
 static struct err *read_handlers(const json_t *signals,
 				 struct uapi_sigaction actions[UAPI_SIGNALS])
@@ -55,12 +57,48 @@ static struct err *add_handlers(struct rollback *rb, const json_t *signals)
 	return NULL;
 }
 
+// What waits now is taken off; what nobody blocks is on its way, and is delivered.
+struct err *flush_pending(struct rollback *rb, struct calls *c, pid_t tid, bool shared,
+			  uint64_t blocked)
+{
+	siginfo_t queued[PORTION];
+	uint64_t first = 0;
+	taddr_t set, zero;
+	int n;
+
+	TRY(stage_put(rb, &(struct timespec){0}, sizeof(struct timespec), &zero));
+	while ((n = os_ptrace_pending(tid, shared, first, queued, PORTION)) > 0) {
+		for (int i = 0; i < n; i++) {
+			uint64_t bit = 1ULL << (queued[i].si_signo - 1);
+
+			if (queued[i].si_signo < 1 || queued[i].si_signo > UAPI_SIGNALS ||
+			    !(bit & blocked))
+				continue;
+			TRY(stage_put(rb, &bit, sizeof(bit), &set));
+			TRY(ADD(c, NULL, SYS_rt_sigtimedwait, set, 0, zero, sizeof(bit)));
+		}
+		first += (uint64_t)n;
+	}
+	return NULL;
+}
+
+static uint64_t blocked_by_all(const struct rollback *rb)
+{
+	uint64_t mask = ~0ULL;
+
+	vec_for_each(t, &rb->p->threads)
+		if (t->state == THREAD_STOPPED)
+			mask &= t->sigmask;
+	return mask;
+}
+
 static struct err *add_pending(struct rollback *rb, const json_t *signals)
 {
 	const json_t *list;
 	siginfo_t info;
 	taddr_t at;
 
+	TRY(flush_pending(rb, &rb->calls, rb->p->pid, true, blocked_by_all(rb)));
 	TRY(json_opt_array(signals, "pending", PENDING_MAX, &list));
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *v = json_array_get(list, i);
@@ -103,7 +141,7 @@ static struct err *add_folder(struct rollback *rb)
 	return ADD(&rb->calls, "change the current folder", SYS_chdir, at);
 }
 
-static struct err *add_limits(struct rollback *rb)
+struct err *limits_plan(struct rollback *rb, bool raise)
 {
 	static const char *const names[] = {
 		[RLIMIT_CPU] = "cpu",		[RLIMIT_FSIZE] = "fsize",
@@ -129,7 +167,8 @@ static struct err *add_limits(struct rollback *rb)
 		TRY(json_item_int(pair, 0, -1, INT64_MAX, &soft));
 		TRY(json_item_int(pair, 1, -1, INT64_MAX, &hard));
 		struct rlimit saved = {(rlim_t)soft, (rlim_t)hard};
-		if (saved.rlim_cur == now.rlim_cur && saved.rlim_max == now.rlim_max)
+		if ((saved.rlim_cur == now.rlim_cur && saved.rlim_max == now.rlim_max) ||
+		    raise != (saved.rlim_cur > now.rlim_cur))
 			continue;
 		TRY(stage_put(rb, &saved, sizeof(saved), &at));
 		TRY(ADD(&rb->calls, "put a limit back", SYS_prlimit64, 0, i, at, 0));
@@ -147,6 +186,5 @@ struct err *general_plan(struct rollback *rb)
 	TRY(add_pending(rb, signals));
 	TRY(add_folder(rb));
 	TRY(json_get_i32(rb->state, "umask", 0, 0777, &mask));
-	TRY(ADD(&rb->calls, NULL, SYS_umask, (uint64_t)mask));
-	return add_limits(rb);
+	return ADD(&rb->calls, NULL, SYS_umask, (uint64_t)mask);
 }

@@ -85,6 +85,10 @@ void calls_deinit(struct calls *c);
 struct err *rollback_note(struct rollback *rb, const char *fmt, ...)
 	must_check printf_like(2, 3);
 
+// hole.c: room that no mapping has or is to have; and a mapped address right above much room, for areas put near it.
+struct err *hole_for(const struct rollback *rb, uint64_t size, taddr_t *ret) must_check;
+struct err *hole_base(const struct rollback *rb, taddr_t *ret) must_check;
+
 // check.c: is it the saved process? Before anything is touched.
 struct err *check_same_process(struct rollback *rb, pid_t pid) must_check;
 
@@ -113,6 +117,11 @@ struct err *threads_finish(struct rollback *rb) must_check;   // their lists han
 struct err *descriptors_plan(struct rollback *rb) must_check;
 struct err *epoll_plan(struct rollback *rb, int fd, const json_t *object, bool empty)
 	must_check;
+// Calls that take the signals off which wait for a thread (or its process) and are blocked.
+struct err *flush_pending(struct rollback *rb, struct calls *c, pid_t tid, bool shared,
+			  uint64_t blocked) must_check;
+// Those that are to be higher than now, or the others: what is done between them may need room.
+struct err *limits_plan(struct rollback *rb, bool raise) must_check;
 struct err *general_plan(struct rollback *rb)
 	must_check; // handlers, folder, umask, limits
 struct err *timers_plan(struct rollback *rb) must_check;

@@ -95,10 +95,12 @@ static struct err *enter(struct rollback *rb)
 {
 	struct commit_leftover leftover = {0};
 	_cleanup_free_ pid_t *tids = NULL;
+	taddr_t base;
 	const json_t *saved;
 	size_t n = 0;
 
-	TRY(helper_start(rb->p, 0, &rb->h));
+	TRY(hole_base(rb, &base));
+	TRY(helper_start(rb->p, base, &rb->h));
 	TRY(commit_recover(rb->p, rb->h, &leftover));
 	TRY(json_get_array(rb->state, "threads", 1 << 16, &saved));
 	int r = os_proc_tasks(rb->p->pid, &tids, &n);
@@ -118,12 +120,14 @@ static struct err *plan(struct rollback *rb)
 
 	TRY(ask_gather(rb->r, rb->p->pid));
 	TRY(threads_plan_all(rb));
+	TRY(limits_plan(rb, true));
 	start = monotonic_ns();
 	TRY(space_plan(rb));
 	rb->ret->compare_ns = monotonic_ns() - start;
 	TRY(descriptors_plan(rb));
 	TRY(general_plan(rb));
 	TRY(timers_plan(rb));
+	TRY(limits_plan(rb, false));
 	return threads_finish(rb);
 }
 

@@ -142,13 +142,15 @@ static struct err *map_beside(struct rollback *rb, const struct piece *p, int rf
 {
 	const struct saved_map *s = p->s;
 	int flags = map_is_private(s) ? MAP_PRIVATE : MAP_SHARED;
+	taddr_t hole;
 
 	flags |= s->kind == SPACE_ANON ? MAP_ANONYMOUS : 0;
 	flags |= s->flags & MF_NORESERVE ? MAP_NORESERVE : 0;
 	flags |= s->flags & MF_GROWSDOWN ? MAP_GROWSDOWN : 0;
-	return helper_mmap(rb->h, 0, p->to - p->from, s->prot, flags, rfd,
-			   s->kind == SPACE_ANON ? 0 : s->offset + (p->from - s->start),
-			   at);
+	TRY(hole_for(rb, p->to - p->from, &hole));
+	return helper_mmap(
+		rb->h, hole, p->to - p->from, s->prot, flags | MAP_FIXED_NOREPLACE, rfd,
+		s->kind == SPACE_ANON ? 0 : s->offset + (p->from - s->start), at);
 }
 
 static struct err *make_beside(struct rollback *rb, const struct piece *p, taddr_t *at)

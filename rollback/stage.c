@@ -14,12 +14,11 @@
 
 enum { ALIGN = 64 };
 static const uint64_t CHUNK = 4 << 20, CHUNK_MAX = 1ULL << 38;
-static const char STAGE_NAME[] =
-	"molt:stage"; // a later tool unmaps what it finds by this name
 
 static struct err *map_chunk(struct rollback *rb, int rfd, int fd, struct chunk *c)
 {
 	int64_t ignored;
+	taddr_t at;
 
 	if (ftruncate(fd, (off_t)c->size))
 		return err_sys(errno, "cannot make room for %llu bytes",
@@ -31,8 +30,9 @@ static struct err *map_chunk(struct rollback *rb, int rfd, int fd, struct chunk 
 		c->map = NULL;
 		return err_sys(errno, "cannot map a memory file");
 	}
-	TRY(helper_mmap(rb->h, 0, c->size, PROT_READ | PROT_WRITE, MAP_SHARED, rfd, 0,
-			&c->addr));
+	TRY(hole_for(rb, c->size, &at));
+	TRY(helper_mmap(rb->h, at, c->size, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_FIXED_NOREPLACE, rfd, 0, &c->addr));
 	TRY(helper_syscall(rb->h, SYS_madvise,
 			   (uint64_t[6]){c->addr, c->size, MADV_POPULATE_READ}, &ignored));
 	return helper_syscall(rb->h, SYS_madvise,
@@ -46,7 +46,7 @@ static struct err *add_chunk(struct rollback *rb, uint64_t size)
 	int rfd;
 
 	TRY(vec_reserve(&rb->chunks, 1));
-	TRY(helper_memfd(rb->h, STAGE_NAME, &rfd, &fd));
+	TRY(helper_memfd(rb->h, ASK_STAGE_NAME, &rfd, &fd));
 	struct err *e = map_chunk(rb, rfd, fd, &c);
 	rb->chunks.v[rb->chunks.n++] = c;
 	return err_first(e, helper_close(rb->h, rfd));

@@ -16,6 +16,7 @@
 
 #include "os/kernel.h"
 #include "os/ptrace.h"
+#include "process/seccomp.h"
 #include "resource/threads.h"
 #include "rollback/impl.h"
 
@@ -155,6 +156,9 @@ static struct err *add_pending(struct rollback *rb, struct plan_thread *t)
 	siginfo_t info;
 	taddr_t at;
 
+	const struct thread *now = process_thread(rb->p, t->tid);
+	if (now && !t->made)
+		TRY(flush_pending(rb, &t->calls, t->tid, false, now->sigmask));
 	TRY(json_opt_array(t->saved, "pending", PENDING_MAX, &list));
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *v = json_array_get(list, i);
@@ -196,11 +200,41 @@ static struct err *plan_saved(struct rollback *rb, struct plan_thread *t)
 	return add_name(rb, t);
 }
 
-// Nothing that it would write at its end may hit what comes in the place of its memory.
+// Nothing that the thread or the kernel would write at its end may hit what comes in the place of its memory, or where
+// nothing is any more.
 static struct err *plan_end(struct plan_thread *t)
 {
+	const uint64_t unregister = 1;
+	struct uapi_rseq_configuration rseq;
+
 	TRY(ADD(&t->calls, "forget the tid address", SYS_set_tid_address, 0));
-	return ADD(&t->calls, "forget the robust list", SYS_set_robust_list, 0, 24);
+	TRY(ADD(&t->calls, "forget the robust list", SYS_set_robust_list, 0, 24));
+	if (os_ptrace_rseq(t->tid, &rseq) < 0 || !rseq.pointer)
+		return NULL;
+	return ADD(&t->calls, "forget the rseq area", SYS_rseq, rseq.pointer, rseq.size,
+		   unregister, rseq.signature);
+}
+
+// What a filter does not allow must show before it is decided.
+static struct err *check_filters(const struct rollback *rb, pid_t tid,
+				 const struct calls *c)
+{
+	_cleanup_(seccomp_deinit) struct seccomp filters = {0};
+	const struct thread *t = process_thread(rb->p, tid);
+
+	if (!t || !seccomp_filtered(rb->p, t))
+		return NULL;
+	TRY(seccomp_read(t, &filters));
+	vec_for_each(r, &c->v)
+		if (r->nr < ASK_COPY && seccomp_ask(&filters, r->nr, r->args,
+						    SECCOMP_ALL_ARGS) != SECCOMP_ALLOWS)
+			return err_refuse(
+				"seccomp", t->comm,
+				"thread %d (%s) of process %d runs under a "
+				"seccomp filter that does not allow system call "
+				"%ld, which a rollback needs",
+				tid, t->comm, rb->p->pid, r->nr);
+	return NULL;
 }
 
 static struct plan_thread *planned(struct rollback *rb, pid_t tid)
@@ -301,6 +335,7 @@ struct err *threads_finish(struct rollback *rb)
 				       .sigmask = t->sigmask,
 				       .xstate = t->xstate};
 
+		TRY(check_filters(rb, t->tid, c));
 		TRY(calls_stage(rb, c, &f.list));
 		TRY(ask_finish(rb->r, t->tid, &f));
 	}

@@ -40,6 +40,7 @@
 #define AR_DONE (AR_GO + 12)
 #define AR_XSTATE (AR_GO + 16)
 #define AR_TID (AR_GO + 24)
+#define AR_TOLD (AR_TID + 4) // it has been counted in `pending`
 #define AR_SIZE 448
 
 // Roles in a decided rollback.
@@ -82,7 +83,7 @@ struct ask_record {
 	uint32_t go, role, left, done;
 	uint64_t xstate; // XSAVE area with the state it gets when decided; 0: as it is
 	int32_t tid;
-	uint32_t unused;
+	uint32_t told;
 	uint64_t pad[3];
 };
 
@@ -98,6 +99,7 @@ _Static_assert(offsetof(struct ask_record, finish) == AR_FINISH, "layout");
 _Static_assert(offsetof(struct ask_record, go) == AR_GO, "layout");
 _Static_assert(offsetof(struct ask_record, xstate) == AR_XSTATE, "layout");
 _Static_assert(offsetof(struct ask_record, tid) == AR_TID, "layout");
+_Static_assert(offsetof(struct ask_record, told) == AR_TOLD, "layout");
 _Static_assert(sizeof(struct ask_record) == AR_SIZE, "layout");
 
 extern const uint8_t payload_ask[], payload_ask_end[];

@@ -46,6 +46,7 @@ payload_ask:
 .Lran:
 	lea .Lidle(%rip), %r12
 .Ltell: // goes on at r12
+	movl $1, AR_TOLD(%r15)
 	lock decl AH_PENDING(%r14)
 	jnz 1f
 	wake AH_PENDING
