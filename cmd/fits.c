@@ -23,7 +23,9 @@ struct err *fits_read_changed(struct fits *f, const char *path)
 	size_t cap = 0;
 
 	if (!in)
-		return err_sys(errno, "cannot open %s", path);
+		return err_with(
+			err_new(ERR_USAGE, "cannot open %s: %s", path, strerror(errno)),
+			NULL, path);
 	ssize_t n = getdelim(&f->changed, &cap, '\0', in);
 	int failed = ferror(in) ? errno : 0;
 	bool binary = n > 0 && !feof(in);
