@@ -13,6 +13,7 @@
 #include "os/proc.h"
 #include "resource/files.h"
 #include "resource/locks.h"
+#include "resource/outside.h"
 #include "resource/owner.h"
 #include "util/cleanup.h"
 
@@ -214,8 +215,10 @@ static struct err *give_all(struct restorer *r, const struct plan *p)
 	for (size_t i = 0; i < p->v.n; i += PORTION) {
 		size_t n = MIN(p->v.n - i, (size_t)PORTION);
 
-		for (size_t j = 0; j < n; j++)
-			fds[j] = r->all->files[p->v.v[i + j].file];
+		for (size_t j = 0; j < n; j++) {
+			const struct wanted *w = &p->v.v[i + j];
+			TRY(outside_number(r->all, w->file, w->fd, &fds[j]));
+		}
 		TRY(remote_give(r->remote, fds, n, there));
 		TRY(place(r->remote, p->v.v + i, there, n));
 	}

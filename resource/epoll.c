@@ -257,19 +257,6 @@ static struct err *add_elsewhere(struct restorer *r, int epoll, struct registrat
 		2, "cannot put a descriptor back");
 }
 
-// An earlier process made from the same objects has watched them already, by the same numbers.
-static struct err *forget(struct restorer *r, const struct syscall_req *add, size_t n)
-{
-	struct syscall_req del[PORTION];
-	size_t done;
-
-	for (size_t i = 0; i < n; i++) {
-		del[i] = add[i];
-		del[i].args[1] = EPOLL_CTL_DEL;
-	}
-	return r->remote->calls(r->remote, r->remote->tid, del, n, true, &done);
-}
-
 // One portion: those whose number leads to their file at once, the others one by one.
 static struct err *add_portion(struct restorer *r, int epoll, const json_t *list,
 			       size_t from, size_t to)
@@ -296,8 +283,6 @@ static struct err *add_portion(struct restorer *r, int epoll, const json_t *list
 		else
 			TRY(add_elsewhere(r, epoll, &reg, file, e));
 	}
-	if (n && r->all->again)
-		TRY(forget(r, reqs, n));
 	return n ? remote_must(m, reqs, n, "cannot watch files") : NULL;
 }
 
@@ -307,6 +292,8 @@ static struct err *finish(struct restorer *r, size_t index, const json_t *object
 	pid_t pid, saved;
 
 	(void)index;
+	if (r->all->again) // registered by the process that was made first, under the same numbers
+		return NULL;
 	TRY(json_get_pid(object, "pid", &pid));
 	TRY(json_get_pid(r->state, "pid", &saved));
 	if (pid != saved) // another process that shares it has the numbers

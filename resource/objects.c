@@ -124,7 +124,7 @@ static struct err *start_one(struct restoring *all, size_t index, const json_t *
 		return set_flags(all->files[index], object);
 	if (kind->start)
 		TRY(kind->start(all, index, object));
-	return all->handover ? NULL : locks_make(all, index, object, true);
+	return locks_make(all, index, object, true);
 }
 
 static struct err *for_each(struct restoring *all, bool start)
@@ -186,24 +186,6 @@ struct err *restoring_start(struct restoring *all)
 	return for_each(all, true);
 }
 
-struct err *restoring_take_locks(struct restoring *all)
-{
-	for (size_t i = 0; i < all->n_files; i++) {
-		const json_t *object = restoring_object(all, i);
-
-		if (all->files[i] < 0 || !json_has(object, "locks"))
-			continue;
-		struct err *e = named(locks_make(all, i, object, true), all, i);
-		if (e && all->handover) { // too late to go back
-			struct err *noted = restoring_note(all, "%s", e->message);
-			err_free(e);
-			e = noted;
-		}
-		TRY(e);
-	}
-	return NULL;
-}
-
 void restoring_deinit(struct restoring *all)
 {
 	for (size_t i = 0; i < all->n_files; i++)
@@ -214,6 +196,7 @@ void restoring_deinit(struct restoring *all)
 	free(all->files);
 	vec_free(&all->kept);
 	vec_free(&all->pipes);
+	vec_free(&all->callers);
 	socket_restoring_free(all->sockets);
 	handover_free(all->handed);
 	all->sockets = NULL;

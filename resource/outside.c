@@ -69,9 +69,13 @@ static int find_in(pid_t pid, struct wanted w, int flags)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
 		snprintf(name, sizeof(name), "%d", fds[i]);
-		if (fstatat(dir, name, &st, 0) || st.st_dev != w.dev || st.st_ino != w.ino)
+		if (fstatat(dir, name, &st, 0) || st.st_dev != w.dev ||
+		    st.st_ino != w.ino || !(S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) ||
+		    (w.ctime && in_ns(st.st_ctim) != w.ctime))
 			continue;
-		int fd = openat(dir, name, flags | O_NONBLOCK);
+		int fd = openat(dir, name,
+				(flags & (O_ACCMODE | O_APPEND)) | O_NONBLOCK | O_NOCTTY |
+					O_CLOEXEC);
 		if (fd >= 0)
 			return fd;
 	}
@@ -109,13 +113,19 @@ int outside_callers(int number, int flags)
 {
 	struct stat st;
 	char path[40];
+	int now = fcntl(number, F_GETFL), own = flags & (O_ACCMODE | O_APPEND);
 
-	if (fstat(number, &st))
+	if (now < 0 || fstat(number, &st))
 		return -1;
 	if (S_ISREG(st.st_mode) || S_ISSOCK(st.st_mode))
 		return fcntl(number, F_DUPFD_CLOEXEC, 3);
+	if (S_ISFIFO(st.st_mode)) // a terminal is for both; the other end of a pipe is not ours
+		own = (own & ~O_ACCMODE) | (now & O_ACCMODE);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", number);
-	return open(path, flags | O_NONBLOCK);
+	int fd = open(path, own | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd >= 0 && !(flags & O_NONBLOCK))
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	return fd;
 }
 
 struct err *outside_make(struct restoring *all, size_t index, const json_t *object)
@@ -135,9 +145,33 @@ struct err *outside_make(struct restoring *all, size_t index, const json_t *obje
 	*fd = outside_callers(number, flags);
 	if (*fd < 0)
 		return NULL;
+	TRY(vec_push(&all->callers, index));
 	return restoring_note(
 		all,
 		"descriptor %d led to a process that was not saved (%s): it "
 		"is molt's standard %s now",
 		number, path, names[number]);
+}
+
+struct err *outside_number(struct restoring *all, size_t index, int number, int *fd)
+{
+	const json_t *object = restoring_object(all, index);
+	bool is = false;
+	int flags, stdio;
+
+	*fd = all->files[index];
+	vec_for_each(i, &all->callers)
+		is |= *i == index;
+	if (!is || number > STDERR_FILENO)
+		return NULL;
+	TRY(json_get_i32(json_object_get(object, "outside"), "stdio", 0, STDERR_FILENO,
+			 &stdio));
+	TRY(reopen_flags(object, &flags));
+	if (stdio == number || os_kcmp_file(getpid(), stdio, getpid(), number) == 0)
+		return NULL;
+	int own = outside_callers(number, flags);
+	if (own < 0)
+		return NULL;
+	*fd = own;
+	return restoring_keep(all, own);
 }

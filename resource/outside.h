@@ -12,3 +12,6 @@ struct err *outside_make(struct restoring *all, size_t index, const json_t *obje
 	must_check;
 // A descriptor for the caller's own standard input or output; -1: there is none.
 int outside_callers(int number, int flags);
+// For the number 0..2 of such an object: the caller's own of that number, when it is another one. all->files[index] else.
+struct err *outside_number(struct restoring *all, size_t index, int number, int *fd)
+	must_check;

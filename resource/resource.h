@@ -86,8 +86,9 @@ struct restoring {
 	struct socket_restoring *sockets; // socket_state.h
 	struct handover_fds *handed;	  // what the living process has; handover.h
 	VEC(struct made_pipe) pipes;	  // ascending; their descriptors are in kept
-	VEC(int) kept;			  // descriptors that are closed with the rest
-	VEC(char *) notes;		  // the caller's
+	VEC(size_t) callers; // objects that molt's own standard input or output took the place of
+	VEC(int) kept;	   // descriptors that are closed with the rest
+	VEC(char *) notes; // the caller's
 };
 
 struct restorer { // one process
@@ -114,8 +115,6 @@ struct err *restore_session(struct restorer *r) must_check;
 // In the process: in this order, each with all threads of the process there, all signals blocked in them.
 // Whatever else the process has open is closed but for the remote's channel, which may get another number; its owner closes it.
 struct err *restore_descriptors(struct restorer *r) must_check;
-// With a handover: when the replaced process has ended, the locks it held (flock, OFD locks, leases). Else restoring_start does it.
-struct err *restoring_take_locks(struct restoring *all) must_check;
 // When all processes have their descriptors: what could disturb others before (terminals' foreground groups, owners).
 struct err *restoring_start(struct restoring *all) must_check;
 struct err *restore_process(struct restorer *r)
