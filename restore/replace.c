@@ -14,7 +14,8 @@
 #include "restore/rebuilt.h"
 
 static const uint64_t FREEZE_NS = 4000000000, PATIENCE_NS = 1000000000;
-static const uint64_t ID_NS = 1000000000;
+static const uint64_t ID_NS =
+	250000000; // clients wait meanwhile, and a parent that collects does so at once
 
 static struct err *take(struct replaced *p, pid_t pid)
 {
