@@ -19,7 +19,7 @@
 #include "os/ptrace.h"
 #include "restore/build.h"
 
-static const uint64_t ZOMBIE_NS = 2000000000;
+static const uint64_t ZOMBIE_NS = 2000000000, KILLED_NS = 100000000;
 
 static void comm_of(pid_t pid, char *buf, size_t size)
 {
@@ -59,13 +59,14 @@ static bool is_ending(pid_t pid, const struct os_status *s)
 struct err *birth_check(pid_t pid)
 {
 	const struct timespec nap = {0, 2000000};
-	uint64_t deadline = monotonic_ns() + ZOMBIE_NS;
+	uint64_t start = monotonic_ns();
 	struct os_status s;
 
 	for (;;) {
 		if (os_proc_is_gone(os_proc_status(pid, 0, &s)))
 			return NULL;
-		if (!is_ending(pid, &s) || monotonic_ns() >= deadline)
+		// One that was just killed does not show it at once.
+		if (monotonic_ns() - start >= (is_ending(pid, &s) ? ZOMBIE_NS : KILLED_NS))
 			return pid_taken(pid);
 		nanosleep(&nap, NULL);
 	}
