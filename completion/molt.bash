@@ -36,6 +36,16 @@ _molt()
 	--module)
 		compopt -o default 2>/dev/null
 		return ;;
+	--files)
+		mapfile -t COMPREPLY < <(compgen -W "exact append-ok any" -- "$cur")
+		return ;;
+	--into)
+		compopt -o default 2>/dev/null
+		return ;;
+	--replace)
+		words=$(cd /proc && printf '%s\n' [0-9]*)
+		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+		return ;;
 	--wait | --name | --parent | --at | --keep-old | --confirm | --health | --to | --keep | --older-than | --pid)
 		return ;;
 	esac
