@@ -155,7 +155,7 @@ struct err *manifest_check(const json_t *manifest, const char *id)
 	return check_processes(manifest);
 }
 
-static struct err *parse(const char *text, size_t len, const char *id, json_t **ret)
+struct err *manifest_parse(const char *text, size_t len, const char *id, json_t **ret)
 {
 	json_error_t why;
 	struct err *e;
@@ -193,7 +193,7 @@ struct err *manifest_load(const struct store *s, int dir, const char *id, json_t
 	if (!(text = malloc((size_t)st.st_size + 1)))
 		return err_nomem();
 	TRY(read_all(fd, label, text, (size_t)st.st_size, 0));
-	e = parse(text, (size_t)st.st_size, id, ret);
+	e = manifest_parse(text, (size_t)st.st_size, id, ret);
 	if (!e)
 		return NULL;
 	e = err_wrap(e, "%s", label);

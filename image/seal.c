@@ -132,11 +132,24 @@ static struct err *check_manifest(const struct store *s, int dir, const char *id
 		       : image_corrupt(label, "its hash is not the one in the seal");
 }
 
+struct err *seal_parse(const char *text, size_t len, const char *label, json_t **ret)
+{
+	_cleanup_(json_free) json_t *seal = NULL;
+	json_error_t why;
+
+	seal = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+	if (!json_is_object(seal))
+		return image_corrupt(label, "byte %d: %s", seal ? 0 : why.position,
+				     seal ? "no object" : why.text);
+	TRY(check_self(seal, label));
+	*ret = take_ptr(seal);
+	return NULL;
+}
+
 struct err *seal_load(const struct store *s, int dir, const char *id, json_t **ret)
 {
 	_cleanup_free_ char *label = NULL, *text = NULL;
 	_cleanup_(json_free) json_t *seal = NULL;
-	json_error_t why;
 	size_t len;
 
 	if (asprintf(&label, "%s/seal", id) < 0) {
@@ -144,11 +157,7 @@ struct err *seal_load(const struct store *s, int dir, const char *id, json_t **r
 		return err_nomem();
 	}
 	TRY(load_file(s, dir, "seal", label, &text, &len));
-	seal = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
-	if (!json_is_object(seal))
-		return image_corrupt(label, "byte %d: %s", seal ? 0 : why.position,
-				     seal ? "no object" : why.text);
-	TRY(check_self(seal, label));
+	TRY(seal_parse(text, len, label, &seal));
 	TRY(check_manifest(s, dir, id, seal));
 	*ret = take_ptr(seal);
 	return NULL;

@@ -65,6 +65,8 @@ void store_temporary(char *name, size_t size);
 // Parsed and checked.
 struct err *manifest_load(const struct store *s, int dir, const char *id, json_t **ret)
 	must_check;
+struct err *manifest_parse(const char *text, size_t len, const char *id, json_t **ret)
+	must_check;
 struct err *manifest_check(const json_t *manifest, const char *id) must_check;
 // The entry of a process, NULL: none.
 const json_t *manifest_process(const json_t *manifest, pid_t pid);
@@ -75,6 +77,8 @@ struct err *seal_write(const struct store *s, int dir, const json_t *manifest,
 		       const char *manifest_text) must_check;
 // ERR_CORRUPT when it or the manifest is damaged.
 struct err *seal_load(const struct store *s, int dir, const char *id, json_t **ret)
+	must_check;
+struct err *seal_parse(const char *text, size_t len, const char *label, json_t **ret)
 	must_check;
 // Whether the file is as it was sealed. `group`: "files" or "modules".
 bool seal_holds(const json_t *seal, const char *group, const char *name, int fd);
