@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "os/kernel.h"
+#include "os/proc.h"
 #include "os/ptrace.h"
 #include "process/ask.h"
 #include "resource/calls.h"
@@ -201,6 +202,24 @@ static struct err *put_registers(const struct thread *t, json_t *out)
 	return json_put_mask(out, "sigmask", t->sigmask);
 }
 
+// A folder namespace of its own comes with a current folder of its own (CLONE_FS).
+static struct err *check_namespaces(const struct saver *s, const struct thread *t)
+{
+	static const char *const kinds[] = {"ns/net", "ns/uts", "ns/ipc"};
+	char first[64], own[64];
+	pid_t pid = s->process->pid;
+
+	for (size_t i = 0; t->tid != pid && i < ARRAY_SIZE(kinds); i++)
+		if (os_proc_link(pid, pid, kinds[i], first, sizeof(first)) == 0 &&
+		    os_proc_link(pid, t->tid, kinds[i], own, sizeof(own)) == 0 &&
+		    strcmp(first, own) != 0)
+			return err_refuse("namespace", t->comm,
+					  "thread %d (%s) is in another namespace (%s) "
+					  "than the first",
+					  t->tid, t->comm, kinds[i]);
+	return NULL;
+}
+
 // Threads may have tables, folders and namespaces of their own; nothing here would bring that back.
 static struct err *check_shared(const struct saver *s, const struct thread *t)
 {
@@ -247,6 +266,7 @@ static struct err *save_thread(struct saver *s, const struct asked *a, json_t *o
 				  "brought back",
 				  t->tid, t->comm);
 	TRY(check_shared(s, t));
+	TRY(check_namespaces(s, t));
 	TRY(json_put_int(out, "tid", t->tid));
 	TRY(json_put_text(out, "comm", t->comm));
 	TRY(put_registers(t, out));

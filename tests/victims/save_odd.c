@@ -145,6 +145,8 @@ int main(int argc, char **argv)
 		unshared(CLONE_FILES);
 	else if (!strcmp(what, "fs"))
 		unshared(CLONE_FS);
+	else if (!strcmp(what, "thread-namespace"))
+		unshared(CLONE_NEWUTS);
 	else if (!strcmp(what, "namespace"))
 		must(unshare(CLONE_NEWUTS));
 	else if (!strcmp(what, "ldt"))

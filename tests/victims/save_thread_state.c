@@ -108,10 +108,14 @@ static void set_up(int number)
 	own.nice = number;
 	setpriority(PRIO_PROCESS, (id_t)own.tid, own.nice);
 	sched_setscheduler(0, own.policy, &none);
+	if (number == 7 && !sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){3}))
+		own.policy = SCHED_FIFO;
 	own.altstack = st.ss_sp;
 	sigaltstack(&st, NULL);
 	own.slack = 100000 + (unsigned long)number;
 	prctl(PR_SET_TIMERSLACK, own.slack);
+	if (own.policy == SCHED_FIFO)
+		own.slack = 0;
 	own.personality = number == 5 ? ADDR_NO_RANDOMIZE : 0;
 	personality(own.personality);
 	if (number == 6)
@@ -137,10 +141,14 @@ static void check_settings(void)
 	note(sched_getscheduler(0) == own.policy, "policy", sched_getscheduler(0));
 	note(getpriority(PRIO_PROCESS, (id_t)own.tid) == own.nice, "nice",
 	     getpriority(PRIO_PROCESS, (id_t)own.tid));
+	struct sched_param param = {0};
+	sched_getparam(0, &param);
+	note(param.sched_priority == (own.policy == SCHED_FIFO ? 3 : 0), "priority",
+	     param.sched_priority);
 	sigaltstack(NULL, &st);
 	note(st.ss_sp == own.altstack && st.ss_size == ALTSTACK && !st.ss_flags,
 	     "alternate stack", st.ss_flags);
-	note(prctl(PR_GET_TIMERSLACK) == (int)own.slack, "timer slack",
+	note(!own.slack || prctl(PR_GET_TIMERSLACK) == (int)own.slack, "timer slack",
 	     prctl(PR_GET_TIMERSLACK));
 	note((unsigned long)personality(0xffffffff) == own.personality, "personality",
 	     personality(0xffffffff));
