@@ -32,25 +32,46 @@ static bool is_restartable(int64_t nr)
 	return false;
 }
 
-// After a stop the kernel goes on with restart_syscall: that number hides the original one. The instruction that loaded it
-// stands before the system call (mov $NR, %eax), close by in every C library.
-static long call_at(pid_t pid, taddr_t rip)
+static bool read_before(pid_t pid, taddr_t end, uint8_t text[TEXT_BEFORE])
 {
-	static const uint8_t syscall_insn[] = {0x0f, 0x05};
-	uint8_t text[TEXT_BEFORE];
-	uint32_t nr;
-	const size_t mov_size = 1 + sizeof(nr);
+	struct err *e = mem_read(pid, end - TEXT_BEFORE, text, TEXT_BEFORE);
 
-	struct err *e = mem_read(pid, rip - sizeof(text), text, sizeof(text));
 	err_free(e);
-	if (e || memcmp(text + sizeof(text) - 2, syscall_insn, sizeof(syscall_insn)) != 0)
-		return -1;
-	for (size_t at = sizeof(text) - 2 - mov_size + 1; at-- > 0;) {
+	return !e;
+}
+
+// The last "mov $NR, %reg" in the text that loads the number of such a call; -1: none.
+static long loaded(const uint8_t text[TEXT_BEFORE], uint8_t opcode)
+{
+	uint32_t nr;
+
+	for (size_t at = TEXT_BEFORE - sizeof(nr); at-- > 0;) {
 		memcpy(&nr, text + at + 1, sizeof(nr));
-		if (text[at] == 0xb8 && is_restartable(nr))
+		if (text[at] == opcode && is_restartable(nr))
 			return nr;
 	}
 	return -1;
+}
+
+// After a stop the kernel goes on with restart_syscall: that number hides the original one. The instruction that loaded it
+// stands before the system call (mov $NR, %eax), close by in every C library; for syscall(3) before the call of that.
+static long call_at(pid_t pid, const struct user_regs_struct *regs)
+{
+	static const uint8_t syscall_insn[] = {0x0f, 0x05};
+	static const uint8_t rdi_to_rax[] = {0x48, 0x89, 0xf8};
+	const uint8_t mov_eax = 0xb8, mov_edi = 0xbf;
+	uint8_t text[TEXT_BEFORE];
+	taddr_t caller;
+
+	if (!read_before(pid, regs->rip, text) ||
+	    memcmp(text + sizeof(text) - 2, syscall_insn, sizeof(syscall_insn)) != 0)
+		return -1;
+	long nr = loaded(text, mov_eax);
+	if (nr >= 0 || !memmem(text, sizeof(text), rdi_to_rax, sizeof(rdi_to_rax)))
+		return nr;
+	struct err *e = mem_read(pid, regs->rsp, &caller, sizeof(caller));
+	err_free(e);
+	return !e && read_before(pid, caller, text) ? loaded(text, mov_edi) : -1;
 }
 
 struct err *save_restart(struct saver *s, const struct thread *t, json_t *out)
@@ -60,7 +81,7 @@ struct err *save_restart(struct saver *s, const struct thread *t, json_t *out)
 	if ((long)t->regs.rax != -UAPI_ERESTART_RESTARTBLOCK || nr < 0)
 		return NULL;
 	if (nr == SYS_restart_syscall)
-		nr = call_at(s->process->pid, t->regs.rip);
+		nr = call_at(s->process->pid, &t->regs);
 	if (!is_restartable(nr))
 		return saving_note(s->all,
 				   "thread %d (%s) waits in a system call that cannot be "
