@@ -26,6 +26,7 @@ struct checkpoint_result {
 	char *id, *path;
 	uint64_t bytes;		    // of memory written to the cores
 	uint64_t stop_ns, total_ns; // first thread stopped to last released; the whole
+	uint64_t stop2_ns; // a short stop of each process before that, the longest
 	size_t processes, threads;
 	VEC(char *) notes;
 };

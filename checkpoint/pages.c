@@ -51,12 +51,20 @@ struct walk {
 	struct page_ranges *present, *dirty;
 };
 
+// What was armed and given back (MADV_DONTNEED) in a mapping of a file leaves a mark that looks like a page that was swapped out and
+// not written, while its bytes are the file's again.
+static bool may_be_marker(const struct vma *v, uint64_t categories)
+{
+	return v->kind != VMA_ANON && categories & UAPI_PAGE_IS_SWAPPED;
+}
+
 static struct err *take(const struct walk *w, const struct os_pages *p)
 {
 	if (!belongs(w->v, p->categories))
 		return NULL;
 	TRY(ranges_append(w->present, p->start, p->end - p->start));
-	if (w->how == SCAN_ALL || p->categories & UAPI_PAGE_IS_WRITTEN)
+	if (w->how == SCAN_ALL || p->categories & UAPI_PAGE_IS_WRITTEN ||
+	    may_be_marker(w->v, p->categories))
 		TRY(ranges_append(w->dirty, p->start, p->end - p->start));
 	return NULL;
 }
@@ -67,7 +75,7 @@ static uint64_t flags_of(enum scan how)
 	case SCAN_TRACKED:
 		return UAPI_PM_SCAN_CHECK_WPASYNC;
 	case SCAN_REARM:
-		return UAPI_PM_SCAN_CHECK_WPASYNC | UAPI_PM_SCAN_WP_MATCHING;
+		return UAPI_PM_SCAN_WP_MATCHING;
 	case SCAN_ALL:
 		break;
 	}
@@ -92,8 +100,9 @@ static struct err *scan(struct walk *w)
 		.any = UAPI_PAGE_IS_PRESENT | UAPI_PAGE_IS_SWAPPED,
 		// Whether a page is a file's is seen in its struct page, and for memory of this size these are not in any cache.
 		.report = UAPI_PAGE_IS_WRITTEN |
-			  (w->v->kind == VMA_ANON ? UAPI_PAGE_IS_PFNZERO
-						  : UAPI_PAGE_IS_FILE)};
+			  (w->v->kind == VMA_ANON
+				   ? UAPI_PAGE_IS_PFNZERO
+				   : UAPI_PAGE_IS_FILE | UAPI_PAGE_IS_SWAPPED)};
 
 	while (query.start < m->end) {
 		uint64_t next = query.start;

@@ -2,11 +2,13 @@
 // See precopy.h.
 #include "checkpoint/precopy.h"
 
+#include <string.h>
 #include <sys/param.h>
 
 #include "util/cleanup.h"
 
 enum { ROUNDS = 6 };
+static const uint64_t FREEZE_NS = 5000000000;
 static const uint64_t LITTLE = 1 << 20;	   // bytes that are quicker written in the stop
 static const uint64_t BOX_SPARE = 8 << 20; // for what is written until the stop
 static const uint64_t BOX_MAX = 512 << 20;
@@ -18,11 +20,7 @@ static struct err *copy_mapping(struct task *t, const struct vma *v, uint64_t *b
 
 	if (v->content != CONTENT_TOUCHED && v->content != CONTENT_WRITTEN)
 		return NULL;
-	struct err *e = pagemap_scan(&t->pagemap, v, SCAN_REARM, &ignored, &dirty);
-	if (e) { // it cannot be tracked, or has gone: the stop takes it
-		err_free(e);
-		return NULL;
-	}
+	TRY(pagemap_scan(&t->pagemap, v, SCAN_REARM, &ignored, &dirty));
 	*bytes += ranges_bytes(&dirty);
 	return memory_write(&t->memory, v->m, &dirty);
 }
@@ -40,11 +38,7 @@ static struct err *look(struct task *t)
 		}
 		vmas_deinit(&t->vmas);
 	}
-	TRY(vmas_read(t->process->pid, t->opt->all_memory, &t->vmas));
-	vec_for_each(v, &t->vmas.v)
-		if (v->content == CONTENT_TOUCHED || v->content == CONTENT_WRITTEN)
-			tracker_register(t->tracker, v->m);
-	return NULL;
+	return vmas_read(t->process->pid, t->opt->all_memory, &t->vmas);
 }
 
 static struct err *copy_round(struct task *t, uint64_t *bytes)
@@ -59,6 +53,37 @@ static struct err *copy_round(struct task *t, uint64_t *bytes)
 	return NULL;
 }
 
+static struct err *register_all(struct task *t)
+{
+	_cleanup_(maps_deinit) struct maps maps = {0};
+
+	TRY(maps_read(t->process->pid, &maps));
+	vec_for_each(m, &maps.v)
+		if (!m->shared && m->path[0] != '[' && !vma_is_molts(m))
+			tracker_register(t->tracker, m);
+		else if (!strcmp(m->path, "[heap]") || !strcmp(m->path, "[stack]") ||
+			 !strncmp(m->path, "[anon:", strlen("[anon:")))
+			tracker_register(t->tracker, m);
+	return NULL;
+}
+
+// Within a short stop: a range that does not fit what is mapped by then would cut a mapping in two, and the program would see
+// that (mremap).
+static struct err *register_in_stop(struct task *t)
+{
+	uint64_t first = 0, last = 0;
+
+	process_boost(t->process);
+	struct err *e = process_freeze(t->process, monotonic_ns() + FREEZE_NS, &first);
+	if (!e) {
+		e = register_all(t);
+		e = err_first(e, process_thaw(t->process, &last));
+		t->short_stop = last - first;
+	}
+	process_unboost(t->process);
+	return e;
+}
+
 struct err *precopy(struct task *t)
 {
 	uint64_t before, bytes;
@@ -70,6 +95,7 @@ struct err *precopy(struct task *t)
 	err_free(e);
 	if (!t->tracker)
 		return NULL;
+	TRY(register_in_stop(t));
 	TRY(copy_round(t, &bytes));
 	for (int i = 1; i < ROUNDS; i++) {
 		before = bytes;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/param.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -118,6 +119,8 @@ struct err *run_stop(struct run *r)
 	e = err_first(e, let_go(r, e != NULL, &last));
 	for (size_t i = r->tasks.n; i-- > 0;)
 		process_unboost(r->tasks.v[i]->process);
+	vec_for_each(t, &r->tasks)
+		r->ret->stop2_ns = MAX(r->ret->stop2_ns, (*t)->short_stop);
 	if (!e)
 		r->ret->stop_ns = last - r->tasks.v[0]->first_stop;
 	return e;

@@ -40,6 +40,7 @@ struct task {
 	struct search search;
 	json_t *state;
 	uint64_t first_stop;
+	uint64_t short_stop; // ns that it stood before
 	bool frozen;
 };
 

@@ -112,6 +112,7 @@ static json_t *report_json(const struct verb *verb, const struct molt_report *r)
 	json_object_set_new(o, "processes", json_integer(r->saved_processes));
 	json_object_set_new(o, "threads", json_integer(r->threads));
 	json_object_set_new(o, "stop_us", json_real(r->stop_us));
+	json_object_set_new(o, "stop2_us", json_real(r->stop2_us));
 	json_object_set_new(o, "total_ms", json_real(r->total_ms));
 	json_object_set_new(o, "notes", notes);
 	return o;

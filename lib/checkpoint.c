@@ -43,6 +43,7 @@ static void copy_result(struct molt_report *r, struct checkpoint_result *c)
 	r->saved_processes = (unsigned)c->processes;
 	r->threads = (unsigned)c->threads;
 	r->stop_us = (double)c->stop_ns / ns_per_us;
+	r->stop2_us = (double)c->stop2_ns / ns_per_us;
 	r->total_ms = (double)c->total_ns / ns_per_ms;
 	vec_for_each(n, &c->notes)
 		err_free(report_note(r, "%s", *n)); // a note less is better than no report

@@ -15,6 +15,7 @@
 #include "util/cleanup.h"
 
 enum {
+	MAP_TRIES = 32,
 	GUARD = 16 * PAYLOAD_PAGE,
 	STACK_SCAN = 256 * 1024, // of the used part of a stack, from the innermost frame on
 };
@@ -28,8 +29,8 @@ static struct err *open_memfd(struct helper *h, const char *name, uint64_t size,
 	return NULL;
 }
 
-static struct err *map_remote(struct process *p, struct helper *h, taddr_t near, int rfd,
-			      struct area *a)
+static struct err *try_hole(struct process *p, struct helper *h, taddr_t near, int rfd,
+			    struct area *a)
 {
 	struct maps maps;
 	taddr_t hole;
@@ -44,6 +45,19 @@ static struct err *map_remote(struct process *p, struct helper *h, taddr_t near,
 				  p->pid);
 	return helper_mmap(h, hole, a->size, PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_FIXED_NOREPLACE, rfd, 0, &a->addr);
+}
+
+// The target runs and may take the hole meanwhile.
+static struct err *map_remote(struct process *p, struct helper *h, taddr_t near, int rfd,
+			      struct area *a)
+{
+	for (int i = 1;; i++) {
+		struct err *e = try_hole(p, h, near, rfd, a);
+
+		if (!e || e->errnum != EEXIST || i == MAP_TRIES)
+			return e;
+		err_free(e);
+	}
 }
 
 struct err *area_create(struct process *p, struct helper *h, taddr_t near,

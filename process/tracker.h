@@ -13,7 +13,8 @@ struct tracker;
 // ERR_UNSUPPORTED or ERR_REFUSED where the kernel, a filter or a limit does not allow it.
 struct err *tracker_create(struct process *p, struct helper *h, struct tracker **ret)
 	must_check;
-// Registers a private mapping; false: it cannot be, or has gone. Nothing is armed by that. A mapping that is moved or made
+// Registers a private mapping, the process standing: a range that no longer is one mapping would cut another in two, which the
+// program can see. False: it cannot be. Nothing is armed by that. A mapping that is moved or made
 // anew is not registered any more (a scan with UAPI_PM_SCAN_CHECK_WPASYNC gives EPERM there).
 bool tracker_register(struct tracker *t, const struct mapping *m);
 // These pages need not be tracked any more; writing to them costs no fault.
