@@ -33,7 +33,9 @@ static const struct verb *find_verb(const char *name)
 static void print_help(FILE *to)
 {
 	fputs("usage: molt VERB [OPTION]... [ARGUMENT]...\n"
-	      "Updates a running program in place into a new build of it.\n\n",
+	      "Updates a running program in place into a new build of it; saves and "
+	      "restores "
+	      "processes.\n\n",
 	      to);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		fprintf(to, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
