@@ -95,6 +95,9 @@ struct err *check_same_process(struct rollback *rb, pid_t pid) must_check;
 // pages.c
 // The process running: which memory is as saved already.
 struct err *pages_compare_early(struct rollback *rb) must_check;
+// Whether writes to its pages are told, and the first run of the core at or behind an address.
+bool pages_may_track(const struct vma *v);
+size_t pages_first_run(const struct core *core, taddr_t addr);
 // In the stop: what was written since is not known any more.
 struct err *pages_forget_written(struct rollback *rb) must_check;
 // Calls that put the contents of [from, to) of a mapping back which is still the saved one. *opened: it has been made writable

@@ -179,7 +179,7 @@ static struct err *compare_range(struct walk *w, taddr_t from, taddr_t to, bool 
 	return NULL;
 }
 
-static size_t first_run(const struct core *core, taddr_t addr)
+size_t pages_first_run(const struct core *core, taddr_t addr)
 {
 	const struct page_run *runs;
 	size_t n, lo = 0;
@@ -198,7 +198,7 @@ static size_t first_run(const struct core *core, taddr_t addr)
 
 static struct err *compare_saved(struct walk *w, taddr_t from, taddr_t to)
 {
-	size_t n, i = first_run(w->rb->core, from);
+	size_t n, i = pages_first_run(w->rb->core, from);
 	const struct page_run *runs = core_runs(w->rb->core, &n);
 
 	for (; i < n && runs[i].addr < to; i++)
@@ -213,7 +213,7 @@ static struct err *drop_new(struct walk *w, taddr_t from, taddr_t to)
 {
 	_cleanup_(ranges_deinit) struct page_ranges present = {0}, written = {0},
 						    saved = {0}, new = {0};
-	size_t n, i = first_run(w->rb->core, from);
+	size_t n, i = pages_first_run(w->rb->core, from);
 	const struct page_run *runs = core_runs(w->rb->core, &n);
 	int advice =
 		w->now->flags & VMA_LOCKED ? UAPI_MADV_DONTNEED_LOCKED : MADV_DONTNEED;
@@ -310,33 +310,7 @@ struct err *pages_put_back(struct rollback *rb, const struct saved_map *s,
 	return e;
 }
 
-struct err *pages_fill(struct rollback *rb, taddr_t from, taddr_t to, taddr_t staged)
-{
-	_cleanup_free_ uint8_t *buf = malloc(PIECE);
-	size_t n, i = first_run(rb->core, from);
-	const struct page_run *runs = core_runs(rb->core, &n);
-
-	if (!buf)
-		return err_nomem();
-	for (; i < n && runs[i].addr < to; i++) {
-		taddr_t a = MAX(from, runs[i].addr),
-			b = MIN(to, runs[i].addr + runs[i].len);
-
-		for (taddr_t at = a; at < b && runs[i].kind != PAGES_ZERO;) {
-			size_t len = MIN(b - at, (uint64_t)PIECE);
-
-			TRY(core_read_memory(rb->core, at, buf, len));
-			if (pwrite(rb->mem, buf, len, (off_t)(staged + (at - from))) !=
-			    (ssize_t)len)
-				return err_sys(errno, "cannot write staged memory");
-			rb->ret->bytes += len;
-			at += len;
-		}
-	}
-	return NULL;
-}
-
-static bool may_track(const struct vma *v)
+bool pages_may_track(const struct vma *v)
 {
 	return !v->m->shared && (v->kind == VMA_ANON || v->kind == VMA_FILE) &&
 	       v->content != CONTENT_NONE && !(v->flags & VMA_HUGETLB);
@@ -347,7 +321,7 @@ static struct err *compare_early(struct rollback *rb, const struct vma *v)
 	_cleanup_(ranges_deinit) struct page_ranges present = {0}, written = {0};
 	struct walk w = {.rb = rb, .now = v, .early = true};
 
-	if (!may_track(v) || !tracker_register(rb->tracker, v->m))
+	if (!pages_may_track(v) || !tracker_register(rb->tracker, v->m))
 		return NULL;
 	// Armed first: what is written while we look is told later.
 	TRY(pagemap_scan(&rb->pagemap, v, SCAN_REARM, &present, &written));
@@ -372,40 +346,5 @@ struct err *pages_compare_early(struct rollback *rb)
 		TRY(compare_early(rb, v));
 	vec_for_each(s, &rb->staged)
 		tracker_leave(rb->tracker, s->addr, s->len);
-	return NULL;
-}
-
-// Pages of a mapping of which nothing is known any more.
-static struct err *unknown_pages(struct rollback *rb, const struct vma *v,
-				 struct page_ranges *present, struct page_ranges *ret)
-{
-	_cleanup_(ranges_deinit) struct page_ranges written = {0}, gone = {0}, whole = {0};
-
-	TRY(ranges_append(&whole, v->m->start, v->m->end - v->m->start));
-	TRY(pagemap_scan(&rb->pagemap, v, may_track(v) ? SCAN_TRACKED : SCAN_ALL, present,
-			 &written));
-	// A page that is not there any more is not what it was.
-	TRY(ranges_minus(&whole, present, &gone));
-	return ranges_union(&gone, &written, ret);
-}
-
-struct err *pages_forget_written(struct rollback *rb)
-{
-	_cleanup_(ranges_deinit) struct page_ranges all = {0}, rest = {0};
-
-	if (!rb->tracker)
-		return NULL;
-	vec_for_each(v, &rb->vmas.v) {
-		_cleanup_(ranges_deinit) struct page_ranges unknown = {0};
-
-		TRY(vec_push(&rb->present, (struct page_ranges){0}));
-		TRY(unknown_pages(rb, v, &rb->present.v[rb->present.n - 1], &unknown));
-		vec_for_each(r, &unknown.v)
-			TRY(ranges_append(&all, r->addr, r->len));
-	}
-	TRY(ranges_minus(&rb->equal, &all, &rest));
-	struct page_ranges old = rb->equal;
-	rb->equal = rest;
-	rest = old;
 	return NULL;
 }
