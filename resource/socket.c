@@ -9,14 +9,13 @@
 #include <unistd.h>
 
 #include "resource/handover.h"
+#include "resource/socket_state.h"
 
-bool socket_type_of(const struct open_file *f, struct socket_type *ret)
+static bool look(const struct open_file *f, struct socket_type *ret)
 {
 	int fd;
-
-	if (!S_ISSOCK(f->st.st_mode))
-		return false;
 	struct err *e = open_file_here(f, &fd);
+
 	if (e) {
 		err_free(e);
 		return false;
@@ -28,6 +27,28 @@ bool socket_type_of(const struct open_file *f, struct socket_type *ret)
 	};
 	close(fd);
 	return ret->domain >= 0 && ret->type >= 0 && ret->protocol >= 0;
+}
+
+bool socket_type_of(const struct open_file *f, struct socket_type *ret)
+{
+	struct socket_saving *s;
+
+	if (!S_ISSOCK(f->st.st_mode))
+		return false;
+	struct err *e = socket_saving_get(f->s->all, &s);
+	if (e) {
+		err_free(e);
+		return look(f, ret);
+	}
+	if (s->last.pid != f->pid || s->last.fd != f->fd || s->last.ino != f->st.st_ino) {
+		if (!look(f, &s->last.type))
+			return false;
+		s->last.pid = f->pid;
+		s->last.fd = f->fd;
+		s->last.ino = f->st.st_ino;
+	}
+	*ret = s->last.type;
+	return true;
 }
 
 // What finds the same socket in a living process again, until the next boot.

@@ -12,7 +12,7 @@
 #include <sys/time.h>
 
 #include "os/uapi.h"
-#include "resource/socket.h"
+#include "resource/socket_state.h"
 
 enum scope { // which sockets have the option
 	S_TCP = 1 << 0,
@@ -227,18 +227,63 @@ static struct err *save_filter(const struct open_file *f, int fd, json_t *object
 			     socket_int(fd, SOL_SOCKET, SO_LOCK_FILTER, 0) > 0);
 }
 
+// What a new socket of a type has.
+struct socket_defaults {
+	struct socket_type type;
+	struct value values[ARRAY_SIZE(rows)]; // len 0: it has no such option
+	int sndbuf, rcvbuf;
+	struct socket_defaults *next;
+};
+
+void socket_defaults_free(struct socket_defaults *d)
+{
+	while (d) {
+		struct socket_defaults *next = d->next;
+
+		free(d);
+		d = next;
+	}
+}
+
+static struct err *defaults_of(struct saving *all, const struct socket_type *t,
+			       const struct socket_defaults **ret)
+{
+	struct socket_saving *s;
+
+	TRY(socket_saving_get(all, &s));
+	for (const struct socket_defaults *d = s->defaults; d; d = d->next)
+		if (!memcmp(&d->type, t, sizeof(*t))) {
+			*ret = d;
+			return NULL;
+		}
+	_cleanup_close_ int fd = socket(t->domain, t->type | SOCK_CLOEXEC, t->protocol);
+	if (fd < 0)
+		return err_sys(errno, "cannot make a socket to compare with");
+	struct socket_defaults *d = calloc(1, sizeof(*d));
+	if (!d)
+		return err_nomem();
+	d->type = *t;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (!applies(&rows[i], t) || !get(fd, &rows[i], &d->values[i]))
+			d->values[i].len = 0;
+	d->sndbuf = socket_int(fd, SOL_SOCKET, SO_SNDBUF, 0);
+	d->rcvbuf = socket_int(fd, SOL_SOCKET, SO_RCVBUF, 0);
+	d->next = s->defaults;
+	s->defaults = d;
+	*ret = d;
+	return NULL;
+}
+
 // The kernel doubles what is set; sizes that nobody set are the kernel's to change.
-static struct err *save_buffers(const struct socket_type *t, int fd, int fresh,
-				json_t *object)
+static struct err *save_buffers(int fd, const struct socket_defaults *d, json_t *object)
 {
 	int lock = socket_int(fd, SOL_SOCKET, SO_BUF_LOCK, 0);
 	int snd = socket_int(fd, SOL_SOCKET, SO_SNDBUF, 0);
 	int rcv = socket_int(fd, SOL_SOCKET, SO_RCVBUF, 0);
 
-	(void)t;
-	if (lock || snd != socket_int(fresh, SOL_SOCKET, SO_SNDBUF, 0))
+	if (lock || snd != d->sndbuf)
 		TRY(json_put_int(object, "sndbuf", snd));
-	if (lock || rcv != socket_int(fresh, SOL_SOCKET, SO_RCVBUF, 0))
+	if (lock || rcv != d->rcvbuf)
 		TRY(json_put_int(object, "rcvbuf", rcv));
 	return lock ? json_put_int(object, "buf_lock", lock) : NULL;
 }
@@ -246,23 +291,21 @@ static struct err *save_buffers(const struct socket_type *t, int fd, int fresh,
 struct err *socket_save_options(const struct open_file *f, const struct socket_type *t,
 				int fd, json_t *object)
 {
+	const struct socket_defaults *d = NULL;
 	json_t *options;
 
-	_cleanup_close_ int fresh = socket(t->domain, t->type | SOCK_CLOEXEC, t->protocol);
-	if (fresh < 0)
-		return err_sys(errno, "cannot make a socket to compare with");
+	TRY(defaults_of(f->s->all, t, &d));
 	TRY(json_put_object(object, "options", &options));
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct value v, usual;
+		const struct value *usual = &d->values[i];
+		struct value v;
 
 		if (!applies(&rows[i], t) || !get(fd, &rows[i], &v))
 			continue;
-		if (get(fresh, &rows[i], &usual) && usual.len == v.len &&
-		    !memcmp(usual.bytes, v.bytes, v.len))
-			continue;
-		TRY(put(options, &rows[i], &v));
+		if (usual->len != v.len || memcmp(usual->bytes, v.bytes, v.len) != 0)
+			TRY(put(options, &rows[i], &v));
 	}
-	TRY(save_buffers(t, fd, fresh, object));
+	TRY(save_buffers(fd, d, object));
 	return save_filter(f, fd, object);
 }
 

@@ -13,23 +13,27 @@ static int by_inode(const void *a, const void *b)
 	return (x->inode > y->inode) - (x->inode < y->inode);
 }
 
-struct err *socket_saving_get(struct saving *all, const struct open_file *f,
-			      struct socket_saving **ret)
+struct err *socket_saving_get(struct saving *all, struct socket_saving **ret)
 {
-	struct socket_saving *s = all->sockets;
+	if (!all->sockets)
+		all->sockets = calloc(1, sizeof(*all->sockets));
+	*ret = all->sockets;
+	return *ret ? NULL : err_nomem();
+}
 
-	if (!s) {
-		s = calloc(1, sizeof(*s));
-		if (!s)
-			return err_nomem();
+struct err *socket_saving_unix(const struct open_file *f, struct socket_saving **ret)
+{
+	struct socket_saving *s;
+
+	TRY(socket_saving_get(f->s->all, &s));
+	if (!s->listed) {
 		int r = os_unix_sockets(f->s->process->pid, &s->sockets, &s->n);
-		if (r < 0) {
-			free(s);
+
+		if (r < 0)
 			return err_sys(r, "cannot list the UNIX sockets of this machine");
-		}
 		if (s->n)
 			qsort(s->sockets, s->n, sizeof(*s->sockets), by_inode);
-		all->sockets = s;
+		s->listed = true;
 	}
 	*ret = s;
 	return NULL;
@@ -41,6 +45,8 @@ void socket_saving_free(struct socket_saving *s)
 		return;
 	free(s->sockets);
 	free(s->objects);
+	socket_defaults_free(s->defaults);
+	tcp_batch_free(s->batch);
 	free(s);
 }
 

@@ -5,19 +5,33 @@
 #include "os/sock_diag.h"
 #include "resource/socket.h"
 
-// The kernel's list of UNIX sockets, made once for a saving, and which of them are objects.
 struct socket_saving {
+	// The kernel's list of UNIX sockets, made once, and which of them are objects.
 	struct os_unix_socket *sockets; // ascending by inode
 	size_t n;
+	bool listed;
 	struct unix_object { // in the order they were seen
 		uint32_t inode;
 		size_t index;
 	} * objects;
 	size_t n_objects, cap_objects;
 	bool sorted;
+	// Every kind asks what a socket is before one says yes.
+	struct {
+		pid_t pid;
+		int fd;
+		ino_t ino;
+		struct socket_type type;
+	} last;
+	struct socket_defaults *defaults; // what new sockets have; socket_options.c
+	struct tcp_batch *batch;	  // connections to be read together; tcp_save.c
 };
-struct err *socket_saving_get(struct saving *all, const struct open_file *f,
-			      struct socket_saving **ret) must_check;
+struct err *socket_saving_get(struct saving *all, struct socket_saving **ret) must_check;
+// With the list.
+struct err *socket_saving_unix(const struct open_file *f, struct socket_saving **ret)
+	must_check;
+void socket_defaults_free(struct socket_defaults *d);
+void tcp_batch_free(struct tcp_batch *b);
 
 // A connection that was brought back and is still in repair mode.
 struct revived {

@@ -92,6 +92,12 @@ static struct err *save(const struct open_file *f, json_t *object)
 	return NULL;
 }
 
+static struct err *save_late(const struct open_file *f, json_t *object)
+{
+	(void)object;
+	return tcp_save_waiting(f->s->all);
+}
+
 static struct err *make_listening(size_t index, const json_t *object, int fd)
 {
 	int backlog, fastopen, mss;
@@ -211,6 +217,7 @@ const struct file_kind kind_tcp = {
 	.name = "tcp",
 	.recognises = recognises,
 	.save = save,
+	.save_late = save_late,
 	.make = make,
 	.join = tcp_join,
 };

@@ -14,9 +14,10 @@
 
 #include "resource/socket.h"
 
-// Adds "tcp": see docs/checkpoint-format.md; nothing without the right to read it.
+// Adds "tcp": see docs/checkpoint-format.md; nothing without the right to read it. At the latest with tcp_save_waiting.
 struct err *tcp_save_connection(const struct open_file *f, int fd, json_t *object)
 	must_check;
+struct err *tcp_save_waiting(struct saving *all) must_check;
 struct err *tcp_make_connection(struct restoring *all, size_t index, const json_t *object,
 				const struct socket_type *t) must_check;
 struct err *tcp_make_closed(struct restoring *all, size_t index, const json_t *object,

@@ -105,7 +105,7 @@ static struct err *save(const struct open_file *f, json_t *object)
 	struct socket_type t;
 
 	TRY(open_file_here(f, &fd));
-	TRY(socket_saving_get(f->s->all, f, &s));
+	TRY(socket_saving_unix(f, &s));
 	TRY(remember(s, f));
 	const struct os_unix_socket *u = listed(s, (uint32_t)f->st.st_ino);
 	if (!u || !socket_type_of(f, &t))
@@ -143,7 +143,7 @@ static struct err *save_late(const struct open_file *f, json_t *object)
 
 	if (!json_has(object, "peer"))
 		return NULL;
-	TRY(socket_saving_get(f->s->all, f, &s));
+	TRY(socket_saving_unix(f, &s));
 	TRY(json_get_u64(object, "peer", UINT32_MAX, &peer));
 	if (!peer || is_saved(s, (uint32_t)peer))
 		return NULL;

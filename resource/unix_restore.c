@@ -3,6 +3,7 @@
 // from the other end of each, and at last they are shut down and given their options (start): a socket that sends no more
 // could not fill its peer's queue.
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -36,6 +37,8 @@ struct err *unix_image_get(const json_t *object, size_t index, struct unix_image
 	TRY(json_opt_int(object, "peer", 0, UINT32_MAX, -1, &ret->peer));
 	TRY(json_opt_i32(object, "backlog", 0, INT32_MAX, 0, &ret->backlog));
 	TRY(json_opt_i32(object, "shutdown", 0, 3, 0, &ret->shutdown));
+	if (ret->peer >= 0 && !strcmp(ret->state, "listening"))
+		return restoring_bad(index, object, "it listens and is connected");
 	return json_opt_bool(object, "needs_handover", false, &ret->outside);
 }
 
@@ -170,7 +173,12 @@ static int accept_own(int listener, int client)
 	for (int tries = 0; tries < 100; tries++) {
 		struct ucred u = {0};
 		socklen_t len = sizeof(u);
-		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		struct pollfd p = {.fd = listener, .events = POLLIN};
+		int fd = poll(&p, 1, 1000) == 1 ? 0 : -1;
+
+		if (fd < 0)
+			return -EAGAIN;
+		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 
 		if (fd < 0)
 			return -errno;
