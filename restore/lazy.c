@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/param.h>
 #include <sys/syscall.h>
+#include <sys/user.h>
 #include <unistd.h>
 
 static const uint64_t PAGE = 4096;
@@ -66,6 +67,51 @@ static struct err *add_map(const struct build *b, const struct saved_map *m,
 	return NULL;
 }
 
+static struct err *bring_page(const struct build *b, taddr_t addr,
+			      struct pending_memory *pending)
+{
+	uint8_t page[4096];
+	struct pending_run run;
+	struct uffdio_copy c = {.dst = addr - addr % PAGE,
+				.src = (uint64_t)(uintptr_t)page,
+				.len = sizeof(page)};
+
+	if (!pending_at(pending, c.dst, &run))
+		return NULL;
+	TRY(core_read_memory(b->core, c.dst, page, sizeof(page)));
+	if (ioctl(b->uffd, UFFDIO_COPY, &c) < 0)
+		return err_sys(errno, "cannot bring memory");
+	return pending_drop(pending, c.dst, PAGE);
+}
+
+// What the rebuilding itself and the first instructions touch: nobody has to wait for it then.
+static struct err *bring_first(const struct build *b, struct pending_memory *pending)
+{
+	static const char *const lists[] = {"rseq", "robust"};
+
+	vec_for_each(t, &b->threads) {
+		struct user_regs_struct regs;
+		taddr_t addr;
+
+		TRY(json_get_exact(t->state, "regs", &regs, sizeof(regs)));
+		TRY(bring_page(b, regs.rsp, pending));
+		TRY(bring_page(b, regs.fs_base, pending));
+		if (json_has(t->state, "tid_address")) {
+			TRY(json_get_addr(t->state, "tid_address", &addr));
+			TRY(bring_page(b, addr, pending));
+		}
+		for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+			const json_t *o = json_object_get(t->state, lists[i]);
+
+			if (!o)
+				continue;
+			TRY(json_get_addr(o, "address", &addr));
+			TRY(bring_page(b, addr, pending));
+		}
+	}
+	return NULL;
+}
+
 struct err *lazy_register(struct build *b, struct pending_memory *ret)
 {
 	b->uffd = -1;
@@ -75,5 +121,5 @@ struct err *lazy_register(struct build *b, struct pending_memory *ret)
 	vec_for_each(m, &b->space->maps)
 		if (m->stored && map_is_lazy(m))
 			TRY(add_map(b, m, ret));
-	return NULL;
+	return bring_first(b, ret);
 }
