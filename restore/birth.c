@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
@@ -129,8 +130,11 @@ static bool map_area(const struct site *a)
 }
 
 static void child(const struct build *b, const struct slot *slot,
-		  const struct channel_place *channels, size_t n)
+		  const struct channel_place *channels, size_t n, pid_t tool)
 {
+	// Until it is traced nothing else would end it with the tool.
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != tool)
+		raw_end(1);
 	leave_rseq();
 	if (!map_area(b->site) || !place_channels(channels, n))
 		raw_end(1);
@@ -156,6 +160,17 @@ static struct err *birth_failed(int errnum, pid_t pid)
 	return err_sys(errnum, "cannot make process %d", pid);
 }
 
+// Traced, it ends with the tool by that.
+static struct err *begin(struct build *b, struct build_thread *t)
+{
+	int64_t ret;
+
+	TRY(thread_adopt(b, t));
+	TRY(slot_wait(t->slot, t->tid));
+	return remote_call(&b->remote, SYS_prctl, (uint64_t[6]){PR_SET_PDEATHSIG, 0},
+			   &ret);
+}
+
 struct err *birth_root(struct build *b, pid_t pid, const struct channel_place *channels,
 		       size_t n)
 {
@@ -166,6 +181,7 @@ struct err *birth_root(struct build *b, pid_t pid, const struct channel_place *c
 		.set_tid_size = pid ? 1 : 0,
 	};
 	struct build_thread *t = &b->threads.v[0];
+	pid_t tool = getpid();
 	sigset_t all, before;
 
 	if (!pid)
@@ -178,13 +194,12 @@ struct err *birth_root(struct build *b, pid_t pid, const struct channel_place *c
 	long made = syscall(SYS_clone3, &args, sizeof(args));
 	int errnum = errno;
 	if (!made)
-		child(b, t->slot, channels, n);
+		child(b, t->slot, channels, n, tool);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (made < 0)
 		return birth_failed(errnum, pid);
 	b->remote.pid = b->remote.tid = t->tid = (pid_t)made;
-	TRY(thread_adopt(b, t));
-	return slot_wait(t->slot, t->tid); // it has left the tool's memory
+	return begin(b, t); // it has left the tool's memory then
 }
 
 // As a thread or process that clone3 makes begins: in a slot of its own, the stack pointer being the sum.
@@ -245,10 +260,11 @@ struct err *birth_child(struct build *parent, struct build *b, pid_t pid)
 	struct build_thread *t = &b->threads.v[0];
 
 	slot_expect(t->slot);
+	t->slot->calls[t->slot->count++] =
+		(struct slot_call){.nr = SYS_prctl, .args = {PR_SET_PDEATHSIG, SIGKILL}};
 	TRY(make_in(parent, t->slot, pid, 0, &t->tid));
 	b->remote.pid = b->remote.tid = t->tid;
-	TRY(thread_adopt(b, t));
-	return slot_wait(t->slot, t->tid);
+	return begin(b, t);
 }
 
 // It ends by itself; nobody traces it.
