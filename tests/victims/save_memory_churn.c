@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Threads that write, give back, move, unmap, protect and fork all the time, with a model of what every page holds.
-#include <errno.h>
+// Threads that write, give back, move, unmap and protect all the time, with a model of what every page holds.
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include "tests/victims/self.h"
@@ -86,18 +84,6 @@ static void renew(struct churner *c, struct region *r)
 	map_region(r, r->file ? PAGES : 1 + next(c) % PAGES, r->file);
 }
 
-static void fork_one(void)
-{
-	pid_t pid = must(fork());
-
-	if (!pid) {
-		setsid(); // as a zombie it would keep the id of the group from being used again
-		_exit(0);
-	}
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		; // a child that is not saved is gone after the restore
-}
-
 static void one(struct churner *c)
 {
 	struct region *r = &c->r[next(c) % REGIONS];
@@ -112,10 +98,8 @@ static void one(struct churner *c)
 		give_back(c, r);
 	} else if (what < 985) {
 		move(c, r);
-	} else if (what < 999) {
+	} else {
 		renew(c, r);
-	} else if (c == churners) {
-		fork_one();
 	}
 	c->ops++;
 }
