@@ -108,12 +108,50 @@ struct err *run_open_task(struct run *r, pid_t pid)
 	return e;
 }
 
+static void remove_core(const struct run *r, pid_t pid)
+{
+	char core[32];
+
+	snprintf(core, sizeof(core), "core.%d", pid);
+	unlinkat(pending_dir(r->pending), core, 0);
+}
+
+// It may be about to end, or to become another program by exec, which ends the helper.
 struct err *run_open_child(struct run *r, pid_t pid)
 {
-	struct err *e = run_open_task(r, pid);
+	enum { TRIES = 20 };
+	const struct timespec nap = {.tv_nsec = 2000000};
+	struct err *e = NULL;
 
-	if (!e || family_lives(pid))
+	for (int i = 0; i < TRIES; i++) {
+		err_free(e);
+		e = run_open_task(r, pid);
+		if (!e || e->kind == ERR_NOMEM)
+			return e;
+		remove_core(r, pid);
+		nanosleep(&nap, NULL);
+		if (!family_lives(pid))
+			break;
+	}
+	if (family_lives(pid))
 		return e;
+	err_free(e);
+	return NULL;
+}
+
+struct err *run_drop_ended(struct run *r, size_t i, struct err *e)
+{
+	enum { DROPS = 1000 };
+	struct task *t = r->tasks.v[i];
+
+	if (!e || i == 0 || (family_lives(t->process->pid) && e->kind != ERR_LOST) ||
+	    r->drops++ == DROPS)
+		return e;
+	remove_core(r, t->process->pid);
+	memmove(&r->tasks.v[i], &r->tasks.v[i + 1],
+		(r->tasks.n - i - 1) * sizeof(*r->tasks.v));
+	r->tasks.n--;
+	task_free(t);
 	err_free(e);
 	return NULL;
 }
@@ -179,6 +217,24 @@ static struct err *open_all(struct run *r)
 		 : NULL;
 }
 
+static struct err *copy_all(struct run *r)
+{
+	for (size_t i = 0; i < r->tasks.n;) {
+		struct task *t = r->tasks.v[i];
+
+		TRY(run_drop_ended(r, i, precopy(t)));
+		if (i == r->tasks.n || r->tasks.v[i] != t)
+			continue;
+		if (!t->tracker)
+			TRY(saving_note(&r->saving,
+					"writes of process %d cannot be tracked: it "
+					"stands while all of its memory is written",
+					t->process->pid));
+		i++;
+	}
+	return NULL;
+}
+
 static struct err *take(struct run *r)
 {
 	run_say(r, "reading the process");
@@ -186,20 +242,17 @@ static struct err *take(struct run *r)
 	TRY(open_all(r));
 	TRY(run_interrupted(r));
 	run_say(r, "copying memory");
-	vec_for_each(t, &r->tasks) {
-		TRY(precopy(*t));
-		if (!(*t)->tracker)
-			TRY(saving_note(
-				&r->saving,
-				"writes of process %d cannot be tracked: it stands "
-				"while all of its memory is written",
-				(*t)->process->pid));
-	}
+	TRY(copy_all(r));
 	TRY(run_interrupted(r));
 	run_say(r, "stopping the process");
 	TRY(run_stop(r));
-	vec_for_each(t, &r->tasks)
-		TRY(task_leave(*t));
+	vec_for_each(t, &r->tasks) {
+		struct err *e = task_leave(*t);
+
+		if (e && e->kind != ERR_LOST)
+			return e;
+		err_free(e); // what has ended since is saved all the same
+	}
 	run_say(r, "writing the checkpoint");
 	TRY(commit(r));
 	return r->opt->after == SAVE_KILL ? run_end(r) : NULL;

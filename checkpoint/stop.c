@@ -49,15 +49,28 @@ static struct err *open_new(struct run *r)
 	return NULL;
 }
 
+// One that was ending while it was stopped has no threads left.
+static struct err *freeze(struct task *t, uint64_t deadline)
+{
+	process_boost(t->process);
+	TRY(task_freeze(t, deadline));
+	vec_for_each(th, &t->process->threads)
+		if (th->state == THREAD_STOPPED)
+			return NULL;
+	return err_new(ERR_LOST, "process %d has ended", t->process->pid);
+}
+
 // Parents first, so that there comes an end to new children.
 static struct err *freeze_all(struct run *r)
 {
 	uint64_t deadline = monotonic_ns() + FREEZE_NS;
 
 	for (size_t done = 0; done < r->tasks.n;) {
-		for (; done < r->tasks.n; done++) {
-			process_boost(r->tasks.v[done]->process);
-			TRY(task_freeze(r->tasks.v[done], deadline));
+		while (done < r->tasks.n) {
+			struct task *t = r->tasks.v[done];
+
+			TRY(run_drop_ended(r, done, freeze(t, deadline)));
+			done += done < r->tasks.n && r->tasks.v[done] == t;
 		}
 		if (r->opt->tree)
 			TRY(open_new(r));
