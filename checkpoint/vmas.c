@@ -9,6 +9,7 @@
 #include <sys/param.h>
 
 #include "os/proc.h"
+#include "resource/linked.h"
 #include "util/cleanup.h"
 
 static const char DELETED[] = " (deleted)";
@@ -170,6 +171,30 @@ static struct err *read_proc(pid_t pid, const char *name, char **text, size_t *l
 	return NULL;
 }
 
+// Shared memory of several processes may be called deleted by one of them alone.
+static struct err *find_names(pid_t pid, struct maps *maps)
+{
+	char *name;
+
+	vec_for_each(m, &maps->v) {
+		if (!m->shared || !m->ino || is_memory_file(m->path) ||
+		    !linked_is_called_deleted(m->path))
+			continue;
+		TRY(linked_name(pid, m->path, m->dev, m->ino, &name));
+		if (!name)
+			continue;
+		free(m->path);
+		m->path = name;
+	}
+	return NULL;
+}
+
+static struct err *read_maps(pid_t pid, struct maps *ret)
+{
+	TRY(maps_read(pid, ret));
+	return find_names(pid, ret); // the caller frees what there is
+}
+
 static struct err *judge_all(const unsigned *flags, size_t n, bool all_memory,
 			     struct vmas *ret)
 {
@@ -196,6 +221,8 @@ struct err *vmas_read(pid_t pid, bool all_memory, struct vmas *ret)
 	TRY(split(text, len, &lines));
 	struct err *e = maps_parse(lines.headers, &ret->maps);
 	if (!e)
+		e = find_names(pid, &ret->maps);
+	if (!e)
 		e = judge_all(lines.flags.v, lines.flags.n, all_memory, ret);
 	if (e)
 		vmas_deinit(ret);
@@ -215,11 +242,10 @@ struct err *vmas_read_again(pid_t pid, const struct vmas *before, struct vmas *r
 	size_t n = before->maps.v.n;
 
 	*ret = (struct vmas){0};
-	TRY(maps_read(pid, &ret->maps));
-	*same = ret->maps.v.n == n;
+	struct err *e = read_maps(pid, &ret->maps);
+	*same = !e && ret->maps.v.n == n;
 	for (size_t i = 0; i < n && *same; i++)
 		*same = equal(&ret->maps.v.v[i], &before->maps.v.v[i]);
-	struct err *e = NULL;
 	vec_for_each(v, &before->v) {
 		struct vma copy = *v;
 
@@ -251,10 +277,9 @@ static unsigned flags_like(const struct mapping *m, const struct vmas *before)
 
 struct err *vmas_read_like(pid_t pid, const struct vmas *before, struct vmas *ret)
 {
-	struct err *e = NULL;
-
 	*ret = (struct vmas){0};
-	TRY(maps_read(pid, &ret->maps));
+	struct err *e = read_maps(pid, &ret->maps);
+
 	vec_for_each(m, &ret->maps.v)
 		if (!e && !vma_is_molts(m) && strcmp(m->path, "[vsyscall]") != 0)
 			e = judge(m, flags_like(m, before), true, ret);

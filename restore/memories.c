@@ -18,7 +18,7 @@
 
 #include "os/vm.h"
 
-enum { MEMORIES_MAX = 1 << 20, COPY = 4 << 20 };
+enum { PAGE = 4096, MEMORIES_MAX = 1 << 20, COPY = 4 << 20 };
 static const uint64_t SIZE_LIMIT = 1ULL << 46;
 
 static bool is_kind(const json_t *o, const char *kind)
@@ -123,22 +123,24 @@ static struct err *fill_from(const struct memories *m, const struct build *b,
 
 	if (fstat(fd, &st) < 0)
 		return err_sys(errno, "cannot look at shared memory");
+	// A semaphore's 32 bytes are mapped as a page; written as one they would get longer.
+	uint64_t size = (uint64_t)st.st_size, whole = roundup(size, PAGE);
 	while (at < map->end) {
 		const struct core *c = core_find(b->core, at, &run);
 		uint64_t offset = map->offset + (at - map->start);
 
 		if (!c || !run.len) {
-			at += 4096;
+			at += PAGE;
 			continue;
 		}
 		uint64_t len = MIN(run.len, map->end - at);
-		if (offset > (uint64_t)st.st_size || len > (uint64_t)st.st_size - offset)
+		if (offset > whole || len > whole - offset)
 			return err_new(ERR_CORRUPT,
 				       "memory beyond the end of a shared object at "
 				       "0x%" PRIx64,
 				       at);
-		if (run.kind == PAGES_DATA)
-			TRY(copy_run(b, fd, at, len, offset, buf));
+		if (run.kind == PAGES_DATA && offset < size)
+			TRY(copy_run(b, fd, at, MIN(len, size - offset), offset, buf));
 		at += len;
 	}
 	return NULL;
