@@ -33,9 +33,8 @@ static struct err *search(DIR *dir, const char *folder, dev_t dev, ino_t ino, ch
 {
 	for (const struct dirent *d; (d = readdir(dir));)
 		if (is_it(dirfd(dir), d, dev, ino))
-			return asprintf(ret, "%s/%s", folder, d->d_name) < 0
-				       ? err_nomem()
-				       : NULL;
+			return asprintf(ret, "%s/%s", folder, d->d_name) < 0 ? err_nomem()
+									     : NULL;
 	return NULL;
 }
 

@@ -10,6 +10,6 @@
 
 // `path` is what the kernel says, with " (deleted)" at its end. *ret is another name of the file in the same folder, NULL when
 // there is none.
-struct err *linked_name(pid_t pid, const char *path, dev_t dev, ino_t ino,
-			char **ret) must_check;
+struct err *linked_name(pid_t pid, const char *path, dev_t dev, ino_t ino, char **ret)
+	must_check;
 bool linked_is_called_deleted(const char *path);
