@@ -112,6 +112,33 @@ static void print_map(const json_t *m)
 	err_free(e);
 }
 
+static const char *address(const json_t *socket, const char *end)
+{
+	return json_string_value(json_object_get(json_object_get(socket, end), "text"));
+}
+
+// As ss(8) would say it: state, own address, the peer's; how much waits; then what is left.
+static void print_socket(const json_t *s)
+{
+	static const char *const but[] = {
+		"kind",	 "path",   "domain", "type", "protocol", "inode",   "cookie",
+		"local", "remote", "state",  "tcp",  "queue",	 "options", NULL};
+	const char *state = json_string_value(json_object_get(s, "state"));
+	const char *local = address(s, "local"), *remote = address(s, "remote");
+	size_t waiting = json_array_size(json_object_get(s, "queue"));
+
+	if (state)
+		printf(" %s", shown(state));
+	if (local && *local)
+		printf(" %s", shown(local));
+	if (remote && *remote)
+		printf(" with %s", shown(remote));
+	if (waiting)
+		printf(" messages=%zu", waiting);
+	print_members(s, but);
+	print_members(json_object_get(s, "options"), NULL);
+}
+
 static void print_descriptor(const struct checkpoint *c, const json_t *d)
 {
 	static const char *const but[] = {"kind", "path", NULL};
@@ -123,7 +150,10 @@ static void print_descriptor(const struct checkpoint *c, const json_t *d)
 	printf("    %3" JSON_INTEGER_FORMAT " %-9s %s%s",
 	       json_integer_value(json_object_get(d, "fd")), kind, path,
 	       json_is_true(json_object_get(d, "cloexec")) ? " cloexec" : "");
-	print_members(file, but);
+	if (json_has(file, "domain"))
+		print_socket(file);
+	else
+		print_members(file, but);
 	putchar('\n');
 }
 
