@@ -33,6 +33,7 @@ static struct rebuild_options options_of(const struct molt_restore_options *opt)
 		.hollow = opt->program_only,
 		.replace = opt->replace,
 		.lazy = !opt->eager && !opt->into,
+		.park = opt->into != NULL,
 		.progress = opt->progress,
 		.arg = opt->arg,
 	};

@@ -104,7 +104,7 @@ static struct err *regain(struct build *b)
 		if (r < 0)
 			e = err_sys(r, "cannot set a signal mask");
 	}
-	return e;
+	return e ? e : threads_leave_tool(b);
 }
 
 struct err *rebuilt_regain(struct rebuilt *r)

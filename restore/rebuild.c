@@ -265,6 +265,8 @@ static struct err *make(struct rebuilt *r)
 		TRY(close_channel(*p));
 		if (!r->opt.hollow)
 			TRY(restore_timers(&(*p)->restorer));
+		if (r->opt.park)
+			TRY(threads_follow_tool(*p));
 		TRY(threads_settle(*p));
 	}
 	return NULL;

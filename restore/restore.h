@@ -12,6 +12,7 @@ struct rebuild_options {
 	// Only to be looked at and ended: without descriptors and attributes, under any ids. Needs no rights and
 	// disturbs no living process.
 	bool hollow;
+	bool park; // rebuilt_park will be called
 	bool lazy; // it runs before all of its memory is there
 	void (*progress)(void *arg, const char *text);
 	void *arg;

@@ -5,6 +5,7 @@
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -131,46 +132,96 @@ struct err *threads_rename(struct build *b)
 	return NULL;
 }
 
-// The area goes by a system call of the vdso's code, which is all that is left to run.
-static struct err *drop_area(struct build *b)
+static int run_to_exit(const struct build_thread *t)
 {
-	const struct build_thread *t = &b->threads.v[0];
-	taddr_t code;
-	struct user_regs_struct regs;
 	uint64_t deadline = monotonic_ns() + STOP_NS;
 
+	// One stop at the entry, one at the exit of the call.
+	for (int i = 0; i < 2; i++) {
+		struct stop s = {STOP_EVENT, 0};
+
+		while (s.kind == STOP_EVENT || s.kind == STOP_GROUP) {
+			int r = os_ptrace_syscall(t->tid);
+
+			if (r < 0)
+				return r;
+			s = wait_stop(t->tid, deadline);
+		}
+		if (s.kind != STOP_SYSCALL)
+			return -EIO;
+	}
+	return 0;
+}
+
+// Without the restore area: by the system call instruction of the vdso. At PTRACE_EVENT_STOP before and afterwards; the
+// registers are the call's then.
+static struct err *call_bare(struct build *b, long nr, uint64_t arg0, uint64_t arg1)
+{
+	const struct build_thread *t = &b->threads.v[0];
+	struct user_regs_struct regs;
+	taddr_t code;
+
 	TRY(space_syscall_at(b, &code));
+	os_ptrace_setoptions(t->tid, trace_options(b) | PTRACE_O_TRACESYSGOOD);
 	int r = os_ptrace_getregs(t->tid, &regs);
 	regs.rip = code;
-	regs.rax = SYS_munmap;
-	regs.rdi = b->site->addr;
-	regs.rsi = b->site->size;
+	regs.rax = (unsigned long)nr;
+	regs.rdi = arg0;
+	regs.rsi = arg1;
 	regs.orig_rax = ~0UL;
 	if (!r)
 		r = os_ptrace_setregs(t->tid, &regs);
-	// One stop at the entry, one at the exit of the call.
-	for (int i = 0; i < 2 && !r; i++) {
-		r = os_ptrace_syscall(t->tid);
-		struct stop s = wait_stop(t->tid, deadline);
-		while (!r && (s.kind == STOP_EVENT || s.kind == STOP_GROUP)) {
-			r = os_ptrace_syscall(t->tid);
-			s = wait_stop(t->tid, deadline);
-		}
-		if (!r && s.kind != STOP_SYSCALL)
-			return err_new(ERR_INTERNAL,
-				       "process %d did not leave the restore area",
-				       b->remote.pid);
-	}
+	if (!r)
+		r = run_to_exit(t);
 	if (!r)
 		r = os_ptrace_getregs(t->tid, &regs);
-	if (!r && regs.rax)
+	if (!r && (long)regs.rax < 0)
 		r = (int)regs.rax;
 	if (r < 0)
-		return err_sys(r, "cannot unmap the restore area in process %d",
-			       b->remote.pid);
+		return err_sys(r, "system call %ld in process %d", nr, b->remote.pid);
 	os_ptrace_interrupt(t->tid);
 	os_ptrace_cont(t->tid, 0);
 	return thread_halt(b, t);
+}
+
+static int parent_death_signal(const struct build *b)
+{
+	int sig;
+	struct err *e =
+		json_opt_i32(b->threads.v[0].state, "pdeathsig", 0, SIGRTMAX, 0, &sig);
+
+	if (!e)
+		return sig;
+	err_free(e); // checked before
+	return 0;
+}
+
+struct err *threads_follow_tool(struct build *b)
+{
+	int64_t ret;
+
+	return remote_call(&b->remote, SYS_prctl,
+			   (uint64_t[6]){PR_SET_PDEATHSIG, SIGKILL}, &ret);
+}
+
+struct err *threads_leave_tool(struct build *b)
+{
+	const struct build_thread *t = &b->threads.v[0];
+	struct user_regs_struct regs;
+	uint64_t mask;
+	int r = os_ptrace_getregs(t->tid, &regs);
+
+	if (!r)
+		r = os_ptrace_getsigmask(t->tid, &mask);
+	if (!r)
+		r = os_ptrace_setsigmask(t->tid, ~0ULL);
+	if (r < 0)
+		return thread_error(b, t, r, "the signal mask");
+	TRY(call_bare(b, SYS_prctl, PR_SET_PDEATHSIG, (uint64_t)parent_death_signal(b)));
+	r = os_ptrace_setregs(t->tid, &regs);
+	if (!r)
+		r = os_ptrace_setsigmask(t->tid, mask);
+	return r < 0 ? thread_error(b, t, r, "the registers") : NULL;
 }
 
 static struct err *set_registers(const struct build *b, const struct build_thread *t)
@@ -194,9 +245,7 @@ struct err *threads_settle(struct build *b)
 		os_ptrace_interrupt(t->tid);
 	vec_for_each(t, &b->threads)
 		TRY(thread_halt(b, t));
-	os_ptrace_setoptions(b->threads.v[0].tid,
-			     trace_options(b) | PTRACE_O_TRACESYSGOOD);
-	TRY(drop_area(b));
+	TRY(call_bare(b, SYS_munmap, b->site->addr, b->site->size));
 	vec_for_each(t, &b->threads)
 		TRY(json_at(set_registers(b, t), "threads", t - b->threads.v));
 	return NULL;
