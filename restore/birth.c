@@ -73,6 +73,19 @@ struct err *birth_check(pid_t pid)
 	}
 }
 
+// Since Linux 6.15 an id is free only a moment after its thread can no longer be seen; an idle one may take long for that.
+static bool comes_free(pid_t pid, int errnum, uint64_t start)
+{
+	const struct timespec nap = {0, 2000000};
+
+	if (errnum != EEXIST || monotonic_ns() - start >= ZOMBIE_NS)
+		return false;
+	struct err *e = birth_check(pid);
+	err_free(e);
+	nanosleep(&nap, NULL);
+	return !e;
+}
+
 // In the child from here to the end: its memory is a copy of the tool's, which may have had other threads.
 
 static void raw_end(int status)
@@ -181,8 +194,11 @@ struct err *birth_root(struct build *b, pid_t pid, const struct channel_place *c
 		.set_tid_size = pid ? 1 : 0,
 	};
 	struct build_thread *t = &b->threads.v[0];
+	uint64_t start = monotonic_ns();
 	pid_t tool = getpid();
 	sigset_t all, before;
+	int errnum;
+	long made;
 
 	if (!pid)
 		args.set_tid = 0;
@@ -191,10 +207,12 @@ struct err *birth_root(struct build *b, pid_t pid, const struct channel_place *c
 	// What comes for the new process while it is rebuilt waits.
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
-	long made = syscall(SYS_clone3, &args, sizeof(args));
-	int errnum = errno;
-	if (!made)
-		child(b, t->slot, channels, n, tool);
+	do {
+		made = syscall(SYS_clone3, &args, sizeof(args));
+		errnum = errno;
+		if (!made)
+			child(b, t->slot, channels, n, tool);
+	} while (made < 0 && comes_free(pid, errnum, start));
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (made < 0)
 		return birth_failed(errnum, pid);
@@ -226,6 +244,7 @@ static struct err *make_in(struct build *maker, struct slot *slot, pid_t pid,
 	struct remote *r = &maker->remote;
 	size_t mark = r->used;
 	struct clone_args *args = slot ? begin_at(maker, slot, pid) : NULL;
+	uint64_t start = monotonic_ns();
 	int64_t made;
 
 	if (!args)
@@ -233,8 +252,10 @@ static struct err *make_in(struct build *maker, struct slot *slot, pid_t pid,
 	args->flags = thread_flags;
 	if (thread_flags)
 		args->exit_signal = 0;
-	TRY(remote_call(r, SYS_clone3, (uint64_t[6]){remote_at(r, args), sizeof(*args)},
-			&made));
+	do
+		TRY(remote_call(r, SYS_clone3,
+				(uint64_t[6]){remote_at(r, args), sizeof(*args)}, &made));
+	while (made < 0 && comes_free(pid, (int)-made, start));
 	remote_release(r, mark);
 	if (made < 0)
 		return birth_failed((int)-made, pid);
