@@ -6,12 +6,16 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "util/path.h"
 
 struct wanted {
 	char *path;
@@ -181,6 +185,39 @@ static struct err *open_exe(const struct build *b, const struct store *store,
 	return one.fd < 0 ? NULL : add(s, &one, &s->exe);
 }
 
+// A kept program has no right to be executed (files of a store are 0600), which the kernel asks for of what becomes
+// /proc/PID/exe: a copy in memory takes its place, in the mappings too.
+static struct err *make_executable(const struct build *b, struct source *one)
+{
+	const json_t *exe = json_object_get(b->state, "exe");
+	_cleanup_free_ char *path = NULL;
+	char self[64];
+	struct stat st;
+	off_t at = 0;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", one->fd);
+	if (!access(self, X_OK) || errno != EACCES)
+		return NULL;
+	TRY(json_get_text(exe, "path", PATH_MAX, &path));
+	_cleanup_close_ int copy = memfd_create(path_base(path), MFD_CLOEXEC);
+	if (copy < 0 || fstat(one->fd, &st))
+		return err_sys(errno, "cannot make a copy of program %s", path);
+	while (at < st.st_size) {
+		ssize_t n = sendfile(copy, one->fd, &at, (size_t)(st.st_size - at));
+
+		if (n <= 0)
+			return err_sys(n ? errno : EIO, "cannot copy program %s", path);
+	}
+	// A file that somebody may write is no program for the kernel.
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", copy);
+	int readable = open(self, O_RDONLY | O_CLOEXEC);
+	if (readable < 0)
+		return err_sys(errno, "cannot copy program %s", path);
+	close(one->fd);
+	one->fd = readable;
+	return NULL;
+}
+
 struct err *sources_open(struct build *b, const struct store *store,
 			 const struct restoring *all, struct sources *ret)
 {
@@ -188,7 +225,8 @@ struct err *sources_open(struct build *b, const struct store *store,
 		if (m->kind == SPACE_FILE)
 			TRY(json_at(open_one(b, store, all, m, ret), "maps",
 				    m - b->space->maps.v));
-	return open_exe(b, store, ret);
+	TRY(open_exe(b, store, ret));
+	return ret->exe == SIZE_MAX ? NULL : make_executable(b, &ret->v.v[ret->exe]);
 }
 
 void sources_deinit(struct sources *s)
