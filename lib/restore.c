@@ -85,27 +85,42 @@ static struct err *go_on_in_new(struct rebuilt *b, const struct molt_restore_opt
 	return rebuilt_regain(b);
 }
 
-// The replaced process has ended: from here on one of the two goes on, whatever fails.
-static void take_place(struct rebuilt *first, const struct molt_restore_options *opt,
-		       bool ids_free, struct molt_report *r, struct rebuilt **second)
+static struct err *build_second(struct rebuilt *first,
+				const struct molt_restore_options *opt, bool any_ids,
+				struct molt_report *r, struct rebuilt **second)
 {
-	struct err *e = rebuild_again(first, !ids_free || opt->pid_any, second);
+	struct err *e = rebuild_again(first, any_ids, second);
 
 	if (!e && opt->into)
 		e = go_on_in_new(*second, opt, r);
-	if (!e && !ids_free && !opt->pid_any)
-		err_free(report_note(r, "the saved ids are still in use: it has others"));
-	if (!e) {
-		rebuilt_abort(first);
-		return;
-	}
-	err_free(report_note(r, "it goes on under other ids: %s", e->message));
-	err_free(e);
-	if (*second) {
+	if (e && *second) {
 		rebuilt_abort(*second);
 		rebuilt_free(*second);
 		*second = NULL;
 	}
+	return e;
+}
+
+// The replaced process has ended: from here on one that was built goes on, whatever fails.
+static void take_place(struct rebuilt *first, const struct molt_restore_options *opt,
+		       bool ids_free, struct molt_report *r, struct rebuilt **second)
+{
+	bool any_ids = !ids_free || opt->pid_any;
+	struct err *e = build_second(first, opt, any_ids, r, second);
+
+	if (!e && !ids_free && !opt->pid_any)
+		err_free(report_note(r, "the saved ids are still in use: it has others"));
+	if (e && !any_ids) { // another process may have taken an id meanwhile
+		err_free(report_note(r, "it goes on under other ids: %s", e->message));
+		err_free(e);
+		e = build_second(first, opt, true, r, second);
+	}
+	if (!e) {
+		rebuilt_abort(first);
+		return;
+	}
+	err_free(report_note(r, "the first build of it goes on: %s", e->message));
+	err_free(e);
 	e = rebuilt_make_visible(first);
 	if (e)
 		err_free(report_note(r, "%s", e->message));

@@ -257,12 +257,21 @@ static struct err *add_elsewhere(struct restorer *r, int epoll, struct registrat
 		2, "cannot put a descriptor back");
 }
 
+// Its wake-ups come to the process that registered it, not to the one that reads it (signalfd_poll() of the kernel).
+static bool is_signalfd(const struct restorer *r, size_t file)
+{
+	const char *kind = json_string_value(
+		json_object_get(restoring_object(r->all, file), "kind"));
+
+	return kind && !strcmp(kind, kind_signalfd.name);
+}
+
 // One portion: those whose number leads to their file at once, the others one by one.
 static struct err *add_portion(struct restorer *r, int epoll, const json_t *list,
 			       size_t from, size_t to)
 {
 	struct remote *m = r->remote;
-	struct syscall_req reqs[PORTION];
+	struct syscall_req reqs[2 * PORTION];
 	struct epoll_event *events = remote_take(m, sizeof(*events) * (to - from));
 	size_t n = 0, file = 0;
 	struct registration reg = {0};
@@ -275,6 +284,21 @@ static struct err *add_portion(struct restorer *r, int epoll, const json_t *list
 		TRY(json_at(read_registration(r, list, i, &reg, &file), "registrations",
 			    i));
 		*e = (struct epoll_event){.events = reg.events, .data.u64 = reg.data};
+		// The process that was made first has registered the rest, under the same numbers.
+		if (r->all->again && !is_signalfd(r, file))
+			continue;
+		if (r->all->again && !is_there(r, reg.fd, file)) {
+			TRY(restoring_note(
+				r->all,
+				"signals do not wake descriptor %d (epoll) any "
+				"more: the signalfd it watches has no number",
+				epoll));
+			continue;
+		}
+		if (r->all->again)
+			reqs[n++] = (struct syscall_req){
+				.nr = SYS_epoll_ctl,
+				.args = {(uint64_t)epoll, EPOLL_CTL_DEL, (uint64_t)reg.fd}};
 		if (is_there(r, reg.fd, file))
 			reqs[n++] = (struct syscall_req){
 				.nr = SYS_epoll_ctl,
@@ -292,8 +316,6 @@ static struct err *finish(struct restorer *r, size_t index, const json_t *object
 	pid_t pid, saved;
 
 	(void)index;
-	if (r->all->again) // registered by the process that was made first, under the same numbers
-		return NULL;
 	TRY(json_get_pid(object, "pid", &pid));
 	TRY(json_get_pid(r->state, "pid", &saved));
 	if (pid != saved) // another process that shares it has the numbers
