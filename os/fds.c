@@ -81,6 +81,13 @@ int os_kcmp_epoll(pid_t pid, int fd, pid_t owner, int epoll, int target, uint32_
 	return r < 0 ? -errno : (int)r;
 }
 
+int os_kcmp_tables(pid_t a, pid_t b)
+{
+	long r = syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0);
+
+	return r < 0 ? -errno : (int)r;
+}
+
 int os_pidfd_getfd(int pidfd, int fd)
 {
 	int r = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);

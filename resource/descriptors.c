@@ -36,6 +36,21 @@ static struct err *save_one(struct saver *s, int fd, int dir, int infos, json_t 
 	return json_put_int(entry, "file", (json_int_t)index);
 }
 
+// clone(CLONE_FILES) without CLONE_THREAD: what one opens the other has, which is not made again.
+static struct err *check_table(const struct saver *s)
+{
+	pid_t parent = (pid_t)json_integer_value(json_object_get(s->state, "ppid"));
+
+	if (parent > 0 && index_has_process(s->all->index, parent) &&
+	    os_kcmp_tables(s->process->pid, parent) == 0)
+		return err_refuse(
+			"shares-descriptors", s->process->comm,
+			"process %d shares its descriptor table with its parent "
+			"%d",
+			s->process->pid, parent);
+	return NULL;
+}
+
 struct err *save_descriptors(struct saver *s)
 {
 	pid_t pid = s->process->pid;
@@ -52,6 +67,7 @@ struct err *save_descriptors(struct saver *s)
 	if (r < 0)
 		return err_sys(r, "cannot list the descriptors of process %d", pid);
 	TRY(index_open(s, &s));
+	TRY(check_table(s));
 	TRY(json_put_array(s->state, "descriptors", &list));
 	for (size_t i = 0; i < n; i++)
 		TRY(save_one(s, fds[i], dir, infos, list));

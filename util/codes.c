@@ -344,6 +344,10 @@ static const struct code_text table[] = {
 	 "--core'."},
 
 	// Descriptors of a checkpoint.
+	{"shares-descriptors", "two processes have one descriptor table",
+	 "They were made with clone(CLONE_FILES): what one opens or closes the other has "
+	 "opened or closed, and molt cannot make such a pair again.",
+	 "Save one of them alone, without --tree."},
 	{"unsaved-descriptor", "a descriptor cannot be saved",
 	 "What it leads to lives in the kernel, on a device or with another process in a "
 	 "way that cannot be read and made again. The message names descriptor, kind and "

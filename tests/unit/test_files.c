@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -265,6 +266,51 @@ START_TEST(hostile)
 }
 END_TEST
 
+static bool makes(const json_t *objects, enum files_policy policy, const char *message)
+{
+	struct restore_options opt = {.files = policy};
+	struct restoring all = {.opt = &opt, .objects = objects};
+	struct err *e = restore_objects(&all);
+	bool good = !e;
+
+	restoring_deinit(&all);
+	if (e) {
+		ck_assert_str_eq(e->code, "file-changed");
+		ck_assert_int_eq(e->kind, ERR_REFUSED);
+		ck_assert_msg(strstr(e->message, message), "%s", e->message);
+	}
+	err_free(e);
+	return good;
+}
+
+// Of a file that grew, shrank or was written to since.
+START_TEST(policies)
+{
+	char name[] = "/tmp/molt-test-files-XXXXXX";
+	struct timespec past[2] = {{1000, 0}, {1000, 0}};
+	int fd = mkstemp(name);
+	json_t *objects;
+
+	ck_assert_int_eq(write(fd, "text", 4), 4);
+	objects = save(NULL);
+	ck_assert(makes(objects, FILES_EXACT, ""));
+	ck_assert_int_eq(write(fd, "more", 4), 4);
+	ck_assert(!makes(objects, FILES_EXACT, "had 4 bytes when it was saved and has 8"));
+	ck_assert(!makes(objects, FILES_EXACT, name));
+	ck_assert(makes(objects, FILES_APPEND_OK, ""));
+	ck_assert(makes(objects, FILES_ANY, ""));
+	ck_assert_int_eq(ftruncate(fd, 3), 0);
+	ck_assert(!makes(objects, FILES_APPEND_OK, "has 3"));
+	ck_assert(makes(objects, FILES_ANY, ""));
+	ck_assert_int_eq(ftruncate(fd, 4), 0);
+	ck_assert_int_eq(futimens(fd, past), 0);
+	ck_assert(!makes(objects, FILES_EXACT, "written since"));
+	json_decref(objects);
+	unlink(name);
+	close(fd);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("files");
@@ -272,6 +318,7 @@ int main(void)
 
 	tcase_add_test(t, sharing);
 	tcase_add_test(t, hostile);
+	tcase_add_test(t, policies);
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
