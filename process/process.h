@@ -35,6 +35,11 @@ struct thread {
 	bool group_stop; // the process is in a job-control stop (T); it stays in it after
 			 // the release
 	uint64_t released; // when it was last let go (monotonic ns), 0: never
+	// The system call in which a stop first found it, which a second stop sees as restart_syscall.
+	struct {
+		long nr; // -1: none
+		uint64_t rip, rsp, rdi, rsi;
+	} waits_in;
 	char comm[16];
 };
 
@@ -98,6 +103,9 @@ struct err *thread_catch(struct process *p, struct thread *t, uint64_t deadline,
 			 struct user_regs_struct *now) must_check;
 
 struct thread *process_thread(struct process *p, pid_t tid); // NULL when unknown
+// The system call that a stop broke off, as far as this tool has seen it begin: of one that goes on by restart_syscall the
+// original one, else SYS_restart_syscall.
+long thread_waits_in(const struct thread *t);
 
 // Lets everything go on that is still stopped, forgets all.
 void process_close(struct process *p);

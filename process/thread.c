@@ -37,7 +37,10 @@ struct thread *process_thread(struct process *p, pid_t tid)
 
 struct err *threads_add(struct process *p, pid_t tid, bool traced)
 {
-	struct thread t = {.tid = tid, .state = THREAD_RUNNING, .traced = traced};
+	struct thread t = {.tid = tid,
+			   .state = THREAD_RUNNING,
+			   .traced = traced,
+			   .waits_in = {.nr = -1}};
 	_cleanup_free_ char *comm = NULL;
 	size_t len;
 
@@ -162,6 +165,33 @@ static struct err *hide_stop(const struct process *p, struct thread *t)
 		     : NULL;
 }
 
+long thread_waits_in(const struct thread *t)
+{
+	const struct user_regs_struct *r = &t->regs;
+	long nr = (long)r->orig_rax;
+
+	if ((long)r->rax != -UAPI_ERESTART_RESTARTBLOCK || nr != SYS_restart_syscall)
+		return nr;
+	return t->waits_in.rip == r->rip && t->waits_in.rsp == r->rsp &&
+			       t->waits_in.rdi == r->rdi && t->waits_in.rsi == r->rsi
+		       ? t->waits_in.nr
+		       : nr;
+}
+
+static void remember_wait(struct thread *t)
+{
+	const struct user_regs_struct *r = &t->regs;
+
+	if ((long)r->rax != -UAPI_ERESTART_RESTARTBLOCK ||
+	    (long)r->orig_rax == SYS_restart_syscall)
+		return;
+	t->waits_in.nr = (long)r->orig_rax;
+	t->waits_in.rip = r->rip;
+	t->waits_in.rsp = r->rsp;
+	t->waits_in.rdi = r->rdi;
+	t->waits_in.rsi = r->rsi;
+}
+
 struct err *thread_read_stop(const struct process *p, struct thread *t, bool group)
 {
 	t->state = THREAD_STOPPED;
@@ -172,6 +202,7 @@ struct err *thread_read_stop(const struct process *p, struct thread *t, bool gro
 		r = os_ptrace_getsigmask(t->tid, &t->sigmask);
 	if (r < 0)
 		return err_sys(r, "cannot read the registers of thread %d", t->tid);
+	remember_wait(t);
 	return hide_stop(p, t);
 }
 

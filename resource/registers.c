@@ -76,7 +76,7 @@ static long call_at(pid_t pid, const struct user_regs_struct *regs)
 
 struct err *save_restart(struct saver *s, const struct thread *t, json_t *out)
 {
-	long nr = (long)t->regs.orig_rax;
+	long nr = thread_waits_in(t);
 
 	if ((long)t->regs.rax != -UAPI_ERESTART_RESTARTBLOCK || nr < 0)
 		return NULL;

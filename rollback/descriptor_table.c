@@ -28,6 +28,7 @@ void table_deinit(struct table *t)
 		free(s->path);
 	vec_free(&t->now);
 	vec_free(&t->saved);
+	free(t->first);
 }
 
 static struct err *read_present(const struct rollback *rb, int dir, int fd,
@@ -126,9 +127,9 @@ bool table_skipped(const struct saved_fd *s)
 // The first descriptor that leads to the object of `s` as saved; NULL: none, or `s` itself.
 struct saved_fd *table_leader(struct table *t, const struct saved_fd *s)
 {
-	vec_for_each(it, &t->saved) {
-		if (it == s)
-			return NULL;
+	for (size_t i = t->first[s->file] - 1; &t->saved.v[i] != s; i++) {
+		struct saved_fd *it = &t->saved.v[i];
+
 		if (it->file == s->file && (it->now || it->given >= 0))
 			return it;
 	}
@@ -151,13 +152,9 @@ static struct err *match(const struct rollback *rb, struct table *t, struct save
 	if (!p || strcmp(p->path, s->path) != 0 || !same_access(p->flags, flags))
 		return NULL;
 	// One of two that were one, and are two now, is made again from the other.
-	vec_for_each(it, &t->saved) {
-		if (it == s)
-			break;
-		if (it->file == s->file && it->now &&
-		    os_kcmp_file(rb->p->pid, it->fd, rb->p->pid, s->fd) != 0)
-			return NULL;
-	}
+	const struct saved_fd *one = table_leader(t, s);
+	if (one && os_kcmp_file(rb->p->pid, one->fd, rb->p->pid, s->fd) != 0)
+		return NULL;
 	p->kept = true;
 	s->now = p;
 	return NULL;
@@ -169,8 +166,15 @@ struct err *table_read(const struct rollback *rb, struct table *t)
 
 	TRY(read_all_present(rb, t));
 	TRY(json_get_array(rb->state, "descriptors", DESCRIPTORS_MAX, &list));
+	t->n_files = json_array_size(json_object_get(rb->objects, "files"));
+	t->first = calloc(t->n_files + 1, sizeof(*t->first));
+	if (!t->first)
+		return err_nomem();
 	for (size_t i = 0; i < json_array_size(list); i++)
 		TRY(json_at(read_saved(rb, list, i, t), "descriptors", i));
+	for (size_t i = 0; i < t->saved.n; i++)
+		if (!t->first[t->saved.v[i].file])
+			t->first[t->saved.v[i].file] = (uint32_t)i + 1;
 	vec_for_each(s, &t->saved)
 		TRY(match(rb, t, s));
 	return NULL;

@@ -28,6 +28,8 @@ struct table {
 	VEC(struct present) now;
 	VEC(struct saved_fd) saved;
 	int top; // highest number of both
+	uint32_t *first; // of each object, the place of its first descriptor in `saved`, + 1; 0: none
+	size_t n_files;
 };
 
 // Reads both and says which lead to the same.
