@@ -105,9 +105,8 @@ struct err *pages_forget_written(struct rollback *rb) must_check;
 struct err *pages_put_back(struct rollback *rb, const struct saved_map *s,
 			   const struct vma *now, taddr_t from, taddr_t to, bool *opened)
 	must_check;
-// Writes them into a staged mapping that becomes [from, to).
-struct err *pages_fill(struct rollback *rb, taddr_t from, taddr_t to, taddr_t staged)
-	must_check;
+// Copies of all that was saved of [from, to), which is fresh.
+struct err *pages_fill(struct rollback *rb, taddr_t from, taddr_t to) must_check;
 
 // space.c: mappings.
 struct err *space_plan(struct rollback *rb) must_check;

@@ -16,6 +16,8 @@
 
 enum { PAGE = 4096, PIECE = 1 << 20, UAPI_MADV_DONTNEED_LOCKED = 24 }; // 5.18
 
+static const uint64_t FREEZE_NS = 5000000000;
+
 struct walk {
 	struct rollback *rb;
 	const struct saved_map *s;
@@ -321,26 +323,52 @@ static struct err *compare_early(struct rollback *rb, const struct vma *v)
 	_cleanup_(ranges_deinit) struct page_ranges present = {0}, written = {0};
 	struct walk w = {.rb = rb, .now = v, .early = true};
 
-	if (!pages_may_track(v) || !tracker_register(rb->tracker, v->m))
+	if (!pages_may_track(v))
 		return NULL;
 	// Armed first: what is written while we look is told later.
-	TRY(pagemap_scan(&rb->pagemap, v, SCAN_REARM, &present, &written));
-	struct err *e = begin(&w);
+	struct err *e = pagemap_scan(&rb->pagemap, v, SCAN_REARM, &present, &written);
+	if (e) { // not registered, or it goes while we look: compared in the stop
+		err_free(e);
+		return NULL;
+	}
+	e = begin(&w);
 	if (!e)
 		e = compare_saved(&w, v->m->start, v->m->end);
 	end(&w);
 	return e;
 }
 
-struct err *pages_compare_early(struct rollback *rb)
+static struct err *register_all(struct rollback *rb)
 {
-	if (rb->pagemap.old)
-		return NULL;
+	_cleanup_(maps_deinit) struct maps maps = {0};
+
+	TRY(maps_read(rb->p->pid, &maps));
+	vec_for_each(m, &maps.v)
+		if (!m->shared && !vma_is_molts(m) && strncmp(m->path, "[v", 2) != 0)
+			tracker_register(rb->tracker, m);
+	return NULL;
+}
+
+// In a short stop: a range that does not fit what is mapped by then would cut a mapping in two, which mremap sees.
+static struct err *begin_tracking(struct rollback *rb)
+{
 	struct err *e = tracker_create(rb->p, rb->h, &rb->tracker);
+
 	if (e) { // it is compared in the stop, then
 		err_free(e);
 		return NULL;
 	}
+	TRY(process_freeze(rb->p, monotonic_ns() + FREEZE_NS, NULL));
+	e = register_all(rb);
+	return err_first(e, process_thaw(rb->p, NULL));
+}
+
+struct err *pages_compare_early(struct rollback *rb)
+{
+	if (!rb->pagemap.old)
+		TRY(begin_tracking(rb));
+	if (!rb->tracker)
+		return NULL;
 	TRY(vmas_read(rb->p->pid, true, &rb->vmas));
 	vec_for_each(v, &rb->vmas.v)
 		TRY(compare_early(rb, v));

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Memory: what is not known any more in the stop, and the contents of mappings that are made again.
-#include <errno.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/param.h>
-#include <unistd.h>
 
 #include "rollback/impl.h"
 
@@ -44,25 +42,26 @@ struct err *pages_forget_written(struct rollback *rb)
 	return NULL;
 }
 
-struct err *pages_fill(struct rollback *rb, taddr_t from, taddr_t to, taddr_t staged)
+struct err *pages_fill(struct rollback *rb, taddr_t from, taddr_t to)
 {
-	_cleanup_free_ uint8_t *buf = malloc(PIECE);
 	size_t n, i = pages_first_run(rb->core, from);
 	const struct page_run *runs = core_runs(rb->core, &n);
 
-	if (!buf)
-		return err_nomem();
 	for (; i < n && runs[i].addr < to; i++) {
 		taddr_t a = MAX(from, runs[i].addr),
 			b = MIN(to, runs[i].addr + runs[i].len);
 
-		for (taddr_t at = a; at < b && runs[i].kind != PAGES_ZERO;) {
+		for (taddr_t at = a; at < b;) {
 			size_t len = MIN(b - at, (uint64_t)PIECE);
+			taddr_t staged;
+			void *room;
 
-			TRY(core_read_memory(rb->core, at, buf, len));
-			if (pwrite(rb->mem, buf, len, (off_t)(staged + (at - from))) !=
-			    (ssize_t)len)
-				return err_sys(errno, "cannot write staged memory");
+			TRY(stage_take(rb, len, &room, &staged));
+			if (runs[i].kind == PAGES_ZERO)
+				memset(room, 0, len);
+			else
+				TRY(core_read_memory(rb->core, at, room, len));
+			TRY(ADD(&rb->calls, "copy memory", ASK_COPY, at, staged, len));
 			rb->ret->bytes += len;
 			at += len;
 		}

@@ -15,6 +15,9 @@
 
 #include "rollback/impl.h"
 
+// A larger mapping is put together of what is there; one up to PARTS_MAX only if that is one.
+static const uint64_t WHOLE_MAX = 256 << 20, PARTS_MAX = 16 << 20;
+
 struct piece { // of the address space, with what was and what is there
 	taddr_t from, to;
 	const struct saved_map *s; // NULL: nothing
@@ -166,9 +169,13 @@ static struct err *make_beside(struct rollback *rb, const struct piece *p, taddr
 	return err_first(e, helper_close(rb->h, rfd));
 }
 
+// Its pages are copied when it is at its place: a mapping that was written to elsewhere would never be one with its
+// neighbours again, as it was.
 static struct err *make(struct rollback *rb, const struct piece *p)
 {
+	const int open = PROT_READ | PROT_WRITE;
 	uint64_t len = p->to - p->from;
+	struct calls *c = &rb->calls;
 	taddr_t at;
 
 	if (p->s->kind == SPACE_MEMORY || p->s->flags & MF_HUGETLB)
@@ -179,25 +186,75 @@ static struct err *make(struct rollback *rb, const struct piece *p)
 			"is gone; it cannot be brought back into a living process",
 			p->from, p->s->name, rb->p->pid);
 	TRY(make_beside(rb, p, &at));
-	struct err *e = ask_undo(
-		rb->r, &(struct syscall_req){.nr = SYS_munmap, .args = {at, len}});
-	if (!e && map_is_private(p->s))
-		e = pages_fill(rb, p->from, p->to, at);
-	if (!e)
-		e = ADD(&rb->calls, "map memory again", SYS_mremap, at, len, len,
-			MREMAP_MAYMOVE | MREMAP_FIXED, p->from);
-	return e ? e : set_properties(rb, &(struct piece){p->from, p->to, p->s, NULL});
+	TRY(ask_undo(rb->r, &(struct syscall_req){.nr = SYS_munmap, .args = {at, len}}));
+	TRY(ADD(c, "map memory again", SYS_mremap, at, len, len,
+		MREMAP_MAYMOVE | MREMAP_FIXED, p->from));
+	if (map_is_private(p->s)) {
+		bool closed = !(p->s->prot & PROT_WRITE);
+
+		if (closed)
+			TRY(ADD(c, "make memory writable", SYS_mprotect, p->from, len,
+				(uint64_t)(p->s->prot | open)));
+		TRY(pages_fill(rb, p->from, p->to));
+		if (closed)
+			TRY(ADD(c, "protect memory", SYS_mprotect, p->from, len,
+				(uint64_t)p->s->prot));
+	}
+	return set_properties(rb, &(struct piece){p->from, p->to, p->s, NULL});
+}
+
+// Whether what is there in the place of a saved private mapping can become that one mapping again: no part is missing or of
+// something else, and no two parts lie side by side that the kernel would have made one if it could.
+static struct err *is_whole(const struct rollback *rb, const struct saved_map *s,
+			    bool *ret)
+{
+	const struct vma *before = NULL;
+	taddr_t at = s->start;
+
+	*ret = true;
+	vec_for_each(v, &rb->vmas.v) {
+		if (v->m->end <= at || at >= s->end)
+			continue;
+		struct piece p = {at, MIN(v->m->end, s->end), s, v};
+
+		*ret = v->m->start <= at;
+		if (*ret)
+			TRY(is_same(rb, &p, ret));
+		// Two that differ in their protection may be parts of one, as in a heap of the C library.
+		*ret = *ret && !(before && (s->end - s->start <= PARTS_MAX ||
+					    (before->m->prot == v->m->prot &&
+					     before->flags == v->flags)));
+		if (!*ret)
+			return NULL;
+		before = v;
+		at = v->m->end;
+	}
+	*ret = at >= s->end;
+	return NULL;
+}
+
+// All of it anew, when the first piece comes.
+static struct err *make_whole(struct rollback *rb, const struct piece *p)
+{
+	const struct piece whole = {p->s->start, p->s->end, p->s, NULL};
+
+	return p->from == p->s->start ? make(rb, &whole) : NULL;
 }
 
 static struct err *put_back(struct rollback *rb, const struct piece *p)
 {
-	bool same = false;
+	bool same = false, whole = true;
 
 	if (is_kernels(p) || (!p->s && !p->now))
 		return NULL;
 	if (!p->s)
 		return ADD(&rb->calls, "unmap memory", SYS_munmap, p->from,
 			   p->to - p->from);
+	if (map_is_private(p->s) && p->s->kind != SPACE_MEMORY &&
+	    p->s->end - p->s->start <= WHOLE_MAX)
+		TRY(is_whole(rb, p->s, &whole));
+	if (!whole)
+		return make_whole(rb, p);
 	if (p->now)
 		TRY(is_same(rb, p, &same));
 	return same ? keep(rb, p) : make(rb, p);
