@@ -59,13 +59,14 @@ static void copy_manifest(struct molt_report *r, const json_t *manifest)
 }
 
 // It stands still for good: what is on a stack now stays there, and waiting would change nothing.
-static struct err *update(pid_t pid, const struct molt_restore_options *opt,
+static struct err *update(pid_t pid, bool tree, const struct molt_restore_options *opt,
 			  struct molt_report *r)
 {
 	static const struct molt_update_options no_options;
 	struct molt_update_options uo = opt->update ? *opt->update : no_options;
 
 	uo.wait_seconds = ONE_ATTEMPT;
+	uo.tree = tree;
 	uo.progress = opt->progress;
 	uo.arg = opt->arg;
 	struct molt_report *u = molt_update(pid, opt->into, &uo);
@@ -81,7 +82,7 @@ static struct err *go_on_in_new(struct rebuilt *b, const struct molt_restore_opt
 				struct molt_report *r)
 {
 	TRY(rebuilt_park(b));
-	TRY(update(rebuilt_pid(b), opt, r));
+	TRY(update(rebuilt_pid(b), rebuilt_processes(b) > 1, opt, r));
 	return rebuilt_regain(b);
 }
 

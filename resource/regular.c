@@ -88,9 +88,11 @@ static struct err *check_same(const struct restoring *all, const json_t *object,
 	return err_refuse(
 		"file-changed", path,
 		"file %s had %" PRIu64 " bytes when it was saved and has %" PRIu64
-		" now%s (--files=%s)",
+		" now%s (--files=%s; %s)",
 		path, size, (uint64_t)st.st_size,
-		(uint64_t)st.st_size == size ? ", written since" : "", allowed[policy]);
+		(uint64_t)st.st_size == size ? ", written since" : "", allowed[policy],
+		longer && (uint64_t)st.st_size > size ? "append-ok takes a file that grew"
+						      : "any takes it as it is");
 }
 
 // An unnamed file where it was, or, where that cannot be, in memory.

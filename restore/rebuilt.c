@@ -15,6 +15,11 @@ pid_t rebuilt_pid(const struct rebuilt *r)
 	return r->builds.v[0]->remote.pid;
 }
 
+size_t rebuilt_processes(const struct rebuilt *r)
+{
+	return r->builds.n;
+}
+
 struct err *rebuilt_resume(struct rebuilt *r)
 {
 	struct err *e = NULL;

@@ -34,6 +34,7 @@ struct err *rebuild_again(struct rebuilt *first, bool pid_any, struct rebuilt **
 struct err *rebuilt_make_visible(struct rebuilt *first) must_check;
 char *const *rebuilt_notes(const struct rebuilt *r, size_t *n); // remarks for the user
 pid_t rebuilt_pid(const struct rebuilt *r);			// of the root
+size_t rebuilt_processes(const struct rebuilt *r);
 // Lets go of the tracing with the processes in a job-control stop at their saved instruction, so that another part of molt can
 // work on them (update_run); rebuilt_regain takes them back.
 struct err *rebuilt_park(struct rebuilt *r) must_check;
