@@ -73,6 +73,7 @@ static struct err *put_sysv(json_t *o, const struct vma *v)
 	if (shmctl((int)v->m->ino, IPC_STAT, &ds) < 0)
 		return NULL; // removed, or another's: it lives as long as its mappings
 	TRY(json_put_int(o, "ipc_key", ds.shm_perm.__key));
+	TRY(json_put_bool(o, "removed", ds.shm_perm.mode & SHM_DEST));
 	TRY(json_put_int(o, "mode", ds.shm_perm.mode & 0777));
 	TRY(json_put_int(o, "uid", ds.shm_perm.uid));
 	return json_put_int(o, "gid", ds.shm_perm.gid);

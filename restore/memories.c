@@ -72,6 +72,8 @@ static struct err *make_one(struct memories *m, size_t i)
 
 	TRY(json_item_object(m->list, i, &o));
 	TRY(json_get_u64(o, "size", SIZE_LIMIT, &size));
+	if (is_kind(o, "sysv"))
+		return segment_make(m->all, o, size, &m->segments[i], &m->all->memory[i]);
 	return make_file(o, size, &m->all->memory[i]);
 }
 
@@ -85,12 +87,13 @@ struct err *memories_make(struct memories *m)
 	TRY(json_get_array(all->objects, "memory", MEMORIES_MAX, &m->list));
 	all->n_memory = json_array_size(m->list);
 	all->memory = malloc((all->n_memory + 1) * sizeof(*all->memory));
-	if (!all->memory) {
+	m->segments = calloc(all->n_memory + 1, sizeof(*m->segments));
+	if (!all->memory || !m->segments) {
 		all->n_memory = 0;
 		return err_nomem();
 	}
 	for (size_t i = 0; i < all->n_memory; i++)
-		all->memory[i] = -1;
+		all->memory[i] = m->segments[i].id = -1;
 	for (size_t i = 0; i < all->n_memory; i++)
 		TRY(json_at(make_one(m, i), "memory", i));
 	return NULL;
@@ -153,7 +156,8 @@ struct err *memories_fill(const struct memories *m, const struct build *b)
 	if (!buf)
 		return err_nomem();
 	vec_for_each(map, &b->space->maps)
-		if (map->kind == SPACE_MEMORY && !map_is_private(map) && map->stored)
+		if (map->kind == SPACE_MEMORY && !map_is_private(map) && map->stored &&
+		    !m->segments[map->memory].in_use)
 			TRY(fill_from(m, b, map, buf));
 	return NULL;
 }
@@ -161,7 +165,12 @@ struct err *memories_fill(const struct memories *m, const struct build *b)
 struct err *memories_call(const struct memories *m, const struct saved_map *map,
 			  int flags, int fd, struct syscall_req *ret)
 {
-	(void)m;
+	const struct segment *s = &m->segments[map->memory];
+	uint64_t size;
+
+	TRY(json_get_u64(json_array_get(m->list, map->memory), "size", SIZE_LIMIT, &size));
+	if (s->id >= 0 && segment_call(s, size, map, ret))
+		return NULL;
 	*ret = (struct syscall_req){.nr = SYS_mmap,
 				    .args = {map->start, map->end - map->start,
 					     (uint64_t)map->prot, (uint64_t)flags,
@@ -178,4 +187,20 @@ struct err *memories_give(const struct memories *m, struct build *b, int *number
 			TRY(remote_give(&b->remote, &m->all->memory[map->memory], 1,
 					&numbers[map->memory]));
 	return NULL;
+}
+
+void memories_deinit(struct memories *m, bool kept)
+{
+	struct restoring *all = m->all;
+
+	for (size_t i = 0; i < all->n_memory; i++) {
+		segment_finish(&m->segments[i], kept);
+		if (all->memory[i] >= 0)
+			close(all->memory[i]);
+	}
+	free(m->segments);
+	free(all->memory);
+	m->segments = NULL;
+	all->memory = NULL;
+	all->n_memory = 0;
 }

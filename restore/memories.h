@@ -2,11 +2,12 @@
 // Memory that processes share: objects["memory"], made in the tool before any process exists.
 #pragma once
 
-#include "restore/space.h"
+#include "restore/segments.h"
 
 struct memories {
 	const json_t *list; // NULL: none
 	struct restoring *all;
+	struct segment *segments; // of each object of System V; made false and id -1 otherwise
 };
 
 // Makes every object, empty: all->memory.
@@ -19,3 +20,5 @@ struct err *memories_call(const struct memories *m, const struct saved_map *map,
 // Passes the descriptors of what the process maps: numbers[index].
 struct err *memories_give(const struct memories *m, struct build *b, int *numbers)
 	must_check;
+// When the processes have it (`kept`), or nothing came of it.
+void memories_deinit(struct memories *m, bool kept);

@@ -25,6 +25,7 @@ struct err *rebuilt_resume(struct rebuilt *r)
 	struct err *e = NULL;
 
 	// A copy of ours would keep an epoll registration alive that the program believes gone with its close.
+	(r->before ? r->before : r)->kept = true;
 	restoring_deinit(r->all);
 	vec_for_each(p, &r->builds) {
 		// Before anything of it runs: the stop it was saved in.
@@ -100,10 +101,7 @@ static void own_free(struct rebuilt *r)
 {
 	replaced_free(r->replaced);
 	restoring_deinit(&r->own);
-	for (size_t i = 0; i < r->own.n_memory; i++)
-		if (r->own.memory[i] >= 0)
-			close(r->own.memory[i]);
-	free(r->own.memory);
+	memories_deinit(&r->memories, r->kept);
 	vec_for_each(n, &r->own.notes)
 		free(*n);
 	vec_free(&r->own.notes);

@@ -25,6 +25,7 @@ struct rebuilt {
 	struct rebuild_options opt;
 	struct restoring *all; // its own, or that of `before`
 	struct restoring own;
+	bool kept;		   // processes run with what it made
 	size_t plan_notes;	   // remarks before anything was made
 	struct rebuilt *before;	   // the same once more: objects are shared with it
 	struct replaced *replaced; // --replace; NULL: none

@@ -600,6 +600,11 @@ static const struct code_text table[] = {
 	 "The kernel maps code of its own into every process, and the saved process may "
 	 "have stood in it; this kernel's is not the same.",
 	 "Restore under the kernel that the manifest names."},
+	{"shm-taken", "a System V key belongs to other shared memory now",
+	 "The process shared memory with others under a key; a segment of another size "
+	 "or "
+	 "owner has it now.",
+	 "Remove that segment (ipcs -m, ipcrm) if nobody needs it."},
 	{"memory-lost", "the memory of a restored process could not be brought",
 	 "It ran while its memory was still brought in the background; that failed, and "
 	 "the "

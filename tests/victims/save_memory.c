@@ -199,7 +199,11 @@ static void check_shared(void)
 
 	same("shared anonymous", shared_anon, MB, 20);
 	expect(shared_anon[MB + 5] == 0, "shared anonymous: untouched part");
+	struct shmid_ds ds;
+
 	same("System V", sysv, MB, 21);
+	expect(!shmctl(shm_id, IPC_STAT, &ds) && ds.shm_nattch == 1,
+	       "System V: segment %d is not attached", shm_id);
 	same("shm", shm_a, MB / 2, 22);
 	shm_a[MB / 2] = (uint8_t)rounds;
 	expect(shm_b[0] == (uint8_t)rounds, "shm: two mappings of it are two things now");
