@@ -70,10 +70,11 @@ static struct err *make(const struct wanted *w, uint64_t size, struct segment *s
 	ask_for_id(w->id);
 	s->id = shmget(w->key, size, IPC_CREAT | IPC_EXCL | w->mode);
 	if (s->id < 0 && errno == EEXIST)
-		return err_refuse("shm-taken", NULL,
-				  "the key %#x of shared memory belongs to another segment "
-				  "now",
-				  (unsigned)w->key);
+		return err_refuse(
+			"shm-taken", NULL,
+			"the key %#x of shared memory belongs to another segment "
+			"now",
+			(unsigned)w->key);
 	if (s->id < 0)
 		return err_sys(errno, "cannot make %" PRIu64 " bytes of shared memory",
 			       size);
@@ -83,8 +84,7 @@ static struct err *make(const struct wanted *w, uint64_t size, struct segment *s
 		return err_sys(errno, "cannot look at shared memory");
 	ds.shm_perm.uid = (uid_t)w->uid;
 	ds.shm_perm.gid = (gid_t)w->gid;
-	if ((w->uid != geteuid() || w->gid != getegid()) &&
-	    shmctl(s->id, IPC_SET, &ds) < 0)
+	if ((w->uid != geteuid() || w->gid != getegid()) && shmctl(s->id, IPC_SET, &ds) < 0)
 		return err_sys(errno, "cannot give shared memory its owner");
 	return NULL;
 }
@@ -120,8 +120,7 @@ struct err *segment_make(struct restoring *all, const json_t *o, uint64_t size,
 				   "is",
 				   s->id));
 	if (s->id != w.id && !w.removed)
-		TRY(restoring_note(all, "shared memory %d has the id %d now", w.id,
-				   s->id));
+		TRY(restoring_note(all, "shared memory %d has the id %d now", w.id, s->id));
 	return open_file(s, size, fd);
 }
 
@@ -135,8 +134,7 @@ bool segment_call(const struct segment *s, uint64_t size, const struct saved_map
 	if (map->offset || map->end - map->start < size || !(map->prot & PROT_READ))
 		return false;
 	*ret = (struct syscall_req){
-		.nr = SYS_shmat,
-		.args = {(uint64_t)s->id, map->start, (uint64_t)flags}};
+		.nr = SYS_shmat, .args = {(uint64_t)s->id, map->start, (uint64_t)flags}};
 	return true;
 }
 
