@@ -142,6 +142,7 @@ void filler_spaces_deinit(struct filler_spaces *s)
 {
 	vec_for_each(space, &s->v) {
 		pending_deinit(&space->pending);
+		moves_deinit(&space->moves);
 		if (space->uffd >= 0)
 			close(space->uffd);
 		if (space->pidfd >= 0)

@@ -3,13 +3,14 @@
 // block compared with its hash. When it fails, or is ended, the rebuilt processes are ended: zeros are never taken for data.
 #pragma once
 
-#include "restore/pending.h"
+#include "restore/moves.h"
 
 struct filler_space { // an address space
 	int uffd;
 	int pidfd; // of the process, to end it; -1: a later child of one
 	pid_t pid;
 	struct pending_memory pending;
+	struct moves moves;
 };
 
 struct filler_spaces {

@@ -18,6 +18,7 @@ enum { PAGE = 4096, PIECE = 1 << 20, AROUND = 64 << 10, EVENTS = 16 };
 static void forget(struct filler_space *s)
 {
 	pending_deinit(&s->pending);
+	moves_deinit(&s->moves);
 	if (s->uffd >= 0)
 		close(s->uffd);
 	s->uffd = -1;
@@ -108,13 +109,15 @@ static struct err *serve_fork(struct filler *f, size_t index, int uffd)
 	struct err *e = pending_copy(&f->spaces->v.v[index].pending, &child.pending);
 
 	if (!e)
+		e = moves_copy(&f->spaces->v.v[index].moves, &child.moves);
+	if (!e)
 		e = vec_push(&f->spaces->v, child);
 	return e ? e : standby_add(f, uffd);
 }
 
 static struct err *serve_event(struct filler *f, size_t index, const struct uffd_msg *m)
 {
-	struct pending_memory *p = &f->spaces->v.v[index].pending;
+	struct filler_space *s = &f->spaces->v.v[index];
 
 	switch (m->event) {
 	case UFFD_EVENT_PAGEFAULT:
@@ -122,12 +125,14 @@ static struct err *serve_event(struct filler *f, size_t index, const struct uffd
 	case UFFD_EVENT_FORK:
 		return serve_fork(f, index, (int)m->arg.fork.ufd);
 	case UFFD_EVENT_REMAP:
-		return pending_move(p, m->arg.remap.from, m->arg.remap.to,
-				    m->arg.remap.len);
+		return moves_remap(&s->moves, &s->pending, m->arg.remap.from,
+				   m->arg.remap.to, m->arg.remap.len);
 	case UFFD_EVENT_REMOVE:
-	case UFFD_EVENT_UNMAP:
-		return pending_drop(p, m->arg.remove.start,
+		return pending_drop(&s->pending, m->arg.remove.start,
 				    m->arg.remove.end - m->arg.remove.start);
+	case UFFD_EVENT_UNMAP:
+		return moves_unmap(&s->moves, &s->pending, m->arg.remove.start,
+				   m->arg.remove.end - m->arg.remove.start);
 	default:
 		return err_new(ERR_INTERNAL, "event %d of userfaultfd is not known",
 			       m->event);

@@ -53,18 +53,20 @@ static struct err *add_runs(const struct build *b, const struct saved_map *m,
 }
 
 static struct err *add_map(const struct build *b, const struct saved_map *m,
-			   struct pending_memory *pending)
+			   struct pending_memory *pending, struct moves *moves)
 {
 	struct uffdio_register reg = {.range = {m->start, m->end - m->start},
 				      .mode = UFFDIO_REGISTER_MODE_MISSING};
 	size_t before = pending->v.n;
 
 	TRY(add_runs(b, m, pending));
-	if (pending->v.n > before && ioctl(b->uffd, UFFDIO_REGISTER, &reg) < 0)
+	if (pending->v.n == before)
+		return NULL;
+	if (ioctl(b->uffd, UFFDIO_REGISTER, &reg) < 0)
 		return err_sys(errno,
 			       "cannot watch the memory at 0x%" PRIx64 " of process %d",
 			       m->start, b->remote.pid);
-	return NULL;
+	return moves_register(moves, m->start, m->end - m->start);
 }
 
 static struct err *bring_page(const struct build *b, taddr_t addr,
@@ -112,7 +114,7 @@ static struct err *bring_first(const struct build *b, struct pending_memory *pen
 	return NULL;
 }
 
-struct err *lazy_register(struct build *b, struct pending_memory *ret)
+struct err *lazy_register(struct build *b, struct pending_memory *ret, struct moves *moves)
 {
 	b->uffd = -1;
 	TRY(make(b));
@@ -120,6 +122,6 @@ struct err *lazy_register(struct build *b, struct pending_memory *ret)
 		return NULL;
 	vec_for_each(m, &b->space->maps)
 		if (m->stored && map_is_lazy(m))
-			TRY(add_map(b, m, ret));
+			TRY(add_map(b, m, ret, moves));
 	return bring_first(b, ret);
 }

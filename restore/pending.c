@@ -104,33 +104,34 @@ static int by_addr(const void *a, const void *b)
 	return x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
-struct err *pending_move(struct pending_memory *m, taddr_t from, taddr_t to, uint64_t len)
+struct err *pending_take(struct pending_memory *m, taddr_t addr, uint64_t len,
+			 struct pending_memory *ret)
 {
-	struct pending_memory moved = {};
-	struct err *e = NULL;
-
-	for (size_t i = find(m, from); i < m->v.n && !e; i++) {
+	for (size_t i = find(m, addr); i < m->v.n; i++) {
 		struct pending_run r = m->v.v[i];
 
-		if (r.addr >= from + len)
+		if (r.addr >= addr + len)
 			break;
-		if (r.addr < from)
-			cut_front(&r, from - r.addr);
-		r.len = MIN(r.len, from + len - r.addr);
-		r.addr += to - from;
-		e = vec_push(&moved.v, r);
+		if (r.addr < addr)
+			cut_front(&r, addr - r.addr);
+		r.len = MIN(r.len, addr + len - r.addr);
+		TRY(vec_push(&ret->v, r));
 	}
-	if (!e)
-		e = pending_drop(m, from, len);
-	if (!e)
-		e = pending_drop(m, to, len);
-	vec_for_each(r, &moved.v)
-		if (!e)
-			e = vec_push(&m->v, *r);
-	if (moved.v.n)
+	return pending_drop(m, addr, len);
+}
+
+struct err *pending_insert(struct pending_memory *m, const struct pending_memory *runs,
+			   uint64_t by)
+{
+	for (size_t i = runs->first; i < runs->v.n; i++) {
+		struct pending_run r = runs->v.v[i];
+
+		r.addr += by;
+		TRY(vec_push(&m->v, r));
+	}
+	if (runs->v.n)
 		qsort(m->v.v + m->first, m->v.n - m->first, sizeof(*m->v.v), by_addr);
-	vec_free(&moved.v);
-	return e;
+	return NULL;
 }
 
 struct err *pending_copy(const struct pending_memory *m, struct pending_memory *ret)

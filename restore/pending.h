@@ -25,9 +25,11 @@ bool pending_at(const struct pending_memory *m, taddr_t addr, struct pending_run
 struct pending_run pending_next(const struct pending_memory *m);
 // [addr, addr + len) has come, or is not wanted any more.
 struct err *pending_drop(struct pending_memory *m, taddr_t addr, uint64_t len) must_check;
-// What was to come at [from, from + len) is to come at `to`.
-struct err *pending_move(struct pending_memory *m, taddr_t from, taddr_t to, uint64_t len)
-	must_check;
+// Takes out what is to come at [addr, addr + len), appending it to *ret; pending_insert puts such runs in, moved by `by`.
+struct err *pending_take(struct pending_memory *m, taddr_t addr, uint64_t len,
+			 struct pending_memory *ret) must_check;
+struct err *pending_insert(struct pending_memory *m, const struct pending_memory *runs,
+			   uint64_t by) must_check;
 struct err *pending_copy(const struct pending_memory *m, struct pending_memory *ret)
 	must_check;
 void pending_deinit(struct pending_memory *m);

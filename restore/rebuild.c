@@ -153,7 +153,7 @@ static struct err *open_memory(struct build *b)
 static struct err *watch(struct rebuilt *r, struct build *b)
 {
 	struct filler_space space = {.pid = b->remote.pid, .uffd = -1, .pidfd = -1};
-	struct err *e = lazy_register(b, &space.pending);
+	struct err *e = lazy_register(b, &space.pending, &space.moves);
 
 	if (!e && b->uffd < 0)
 		e = contents_write_lazy(b);
@@ -161,6 +161,7 @@ static struct err *watch(struct rebuilt *r, struct build *b)
 		e = vec_push(&r->spaces.v, space);
 	if (e || b->uffd < 0) {
 		pending_deinit(&space.pending);
+		moves_deinit(&space.moves);
 		return e;
 	}
 	struct filler_space *s = &r->spaces.v.v[r->spaces.v.n - 1];
