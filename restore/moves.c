@@ -26,8 +26,8 @@ struct err *moves_register(struct moves *m, taddr_t addr, uint64_t len)
 }
 
 // What is to come at the range that an event is about: what was set aside for it, else what there is now.
-static struct err *take_range(struct moves *m, struct pending_memory *pending, taddr_t addr,
-			      uint64_t len, struct pending_memory *ret)
+static struct err *take_range(struct moves *m, struct pending_memory *pending,
+			      taddr_t addr, uint64_t len, struct pending_memory *ret)
 {
 	_cleanup_(pending_deinit) struct pending_memory aside = {}, known = {};
 	taddr_t at = addr, end = addr + len;
@@ -55,8 +55,8 @@ struct err *moves_unmap(struct moves *m, struct pending_memory *pending, taddr_t
 	return take_range(m, pending, addr, len, &gone);
 }
 
-static struct err *set_aside(struct moves *m, struct pending_memory *pending, taddr_t addr,
-			     uint64_t len)
+static struct err *set_aside(struct moves *m, struct pending_memory *pending,
+			     taddr_t addr, uint64_t len)
 {
 	_cleanup_(pending_deinit) struct pending_memory known = {}, runs = {}, twice = {};
 

@@ -10,10 +10,12 @@
 
 struct moves {
 	struct pending_memory known; // registered mappings, as the events so far have them
-	struct pending_memory late, late_known; // of mappings whose own event is still to come
+	struct pending_memory late,
+		late_known; // of mappings whose own event is still to come
 };
 
-struct err *moves_register(struct moves *m, taddr_t addr, uint64_t len) must_check; // above all others
+struct err *moves_register(struct moves *m, taddr_t addr, uint64_t len)
+	must_check; // above all others
 struct err *moves_unmap(struct moves *m, struct pending_memory *pending, taddr_t addr,
 			uint64_t len) must_check;
 struct err *moves_remap(struct moves *m, struct pending_memory *pending, taddr_t from,
