@@ -92,9 +92,9 @@ static struct err *take_one(struct handover_fds *h, const struct handover *from,
 	return e;
 }
 
-static struct err *take_all(struct restoring *all, struct handover_fds *h)
+static struct err *take_from(struct handover_fds *h, const struct handover *from)
 {
-	pid_t pid = all->handover->pid;
+	pid_t pid = from->pid;
 	_cleanup_close_ int dir = os_proc_open(pid, 0, "fd", O_RDONLY | O_DIRECTORY);
 	_cleanup_free_ int *fds = NULL;
 	size_t n = 0;
@@ -103,7 +103,7 @@ static struct err *take_all(struct restoring *all, struct handover_fds *h)
 	if (r < 0)
 		return err_sys(r, "cannot list the descriptors of process %d", pid);
 	for (size_t i = 0; i < n; i++)
-		TRY(take_one(h, all->handover, fds[i]));
+		TRY(take_one(h, from, fds[i]));
 	return NULL;
 }
 
@@ -120,7 +120,9 @@ struct err *handover_read(struct restoring *all)
 	h->n_handed = all->n_files;
 	TRY(json_opt_string(all->objects, "boot_id", "", &then));
 	h->same_boot = os_boot_id(now) >= 0 && !strcmp(then, now);
-	return take_all(all, h);
+	for (const struct handover *from = all->handover; from; from = from->next)
+		TRY(take_from(h, from));
+	return NULL;
 }
 
 struct sought {
@@ -252,6 +254,20 @@ struct err *handover_take(struct restoring *all, size_t index, const json_t *obj
 	return NULL;
 }
 
+// Processes of a tree may share a connection.
+static bool is_lost(const struct handover_fds *h, const struct candidate *c)
+{
+	if (c->taken || !S_ISSOCK(c->st.st_mode) || !c->remote.len ||
+	    (c->type.domain != AF_INET && c->type.domain != AF_INET6) ||
+	    c->type.type != SOCK_STREAM)
+		return false;
+	vec_for_each(other, &h->v)
+		if (other != c && other->st.st_ino == c->st.st_ino &&
+		    S_ISSOCK(other->st.st_mode) && (other->taken || other < c))
+			return false;
+	return true;
+}
+
 struct err *handover_note_rest(struct restoring *all)
 {
 	size_t n = 0;
@@ -259,9 +275,7 @@ struct err *handover_note_rest(struct restoring *all)
 	if (!all->handed)
 		return NULL;
 	vec_for_each(c, &all->handed->v)
-		n += !c->taken && S_ISSOCK(c->st.st_mode) &&
-		     (c->type.domain == AF_INET || c->type.domain == AF_INET6) &&
-		     c->type.type == SOCK_STREAM && c->remote.len;
+		n += is_lost(all->handed, c);
 	return n ? restoring_note(
 			   all,
 			   "%zu connections that process %d has and the checkpoint does "

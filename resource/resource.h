@@ -67,6 +67,7 @@ struct restore_options {
 struct handover {
 	pid_t pid;
 	int pidfd;
+	const struct handover *next; // of a tree
 };
 
 struct made_pipe {    // an anonymous pipe, both ends of which the tool holds

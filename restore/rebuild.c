@@ -299,13 +299,13 @@ struct err *rebuild(const struct checkpoint *c, const struct rebuild_options *op
 	r->own.opt = &r->opt.restore;
 	r->memories.all = r->all;
 	if (opt->replace) {
-		struct err *e = replaced_take(opt->replace, &r->replaced);
+		struct err *e = replaced_take(opt->replace, c->cores.n > 1, &r->replaced);
 
 		if (e) {
 			free(r);
 			return e;
 		}
-		r->own.handover = &r->replaced->handover;
+		r->own.handover = &r->replaced->v.v[0]->handover;
 		e = r->replaced->rests ? NULL
 				       : restoring_note(&r->own,
 							"process %d was at work when it "

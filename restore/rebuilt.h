@@ -7,14 +7,19 @@
 #include "restore/memories.h"
 #include "restore/space.h"
 
-struct replaced {
+struct replaced_process {
 	struct process *process; // stands still
 	struct handover handover;
-	bool ended, rests;
+};
+
+struct replaced {
+	VEC(struct replaced_process *)
+		v; // the one that was named first, parents before their children
+	bool rests;
 };
 
 // replace.c
-struct err *replaced_take(pid_t pid, struct replaced **ret) must_check;
+struct err *replaced_take(pid_t pid, bool tree, struct replaced **ret) must_check;
 struct err *replaced_end(struct replaced *p) must_check;
 // Whether the id is free, or becomes free soon.
 bool replaced_wait_id(pid_t id);

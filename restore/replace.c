@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// A living process whose place the rebuilt one takes; it stands still while its descriptors are handed over.
+// A living process, or tree, whose place the rebuilt one takes; it stands still while its descriptors are handed over.
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -7,17 +7,27 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/pids.h"
 #include "os/proc.h"
 #include "process/process.h"
 #include "process/rest.h"
 #include "process/wait.h"
 #include "restore/rebuilt.h"
+#include "util/cleanup.h"
 
 static const uint64_t FREEZE_NS = 4000000000, PATIENCE_NS = 1000000000;
 static const uint64_t ID_NS =
 	250000000; // clients wait meanwhile, and a parent that collects does so at once
 
-static struct err *take(struct replaced *p, pid_t pid)
+static void release(struct replaced_process *p)
+{
+	if (p->handover.pidfd >= 0)
+		close(p->handover.pidfd);
+	process_closep(&p->process);
+	free(p);
+}
+
+static struct err *freeze(struct replaced_process *p, pid_t pid, bool *rests)
 {
 	TRY(process_open(pid, &p->process));
 	p->handover.pid = pid;
@@ -26,33 +36,74 @@ static struct err *take(struct replaced *p, pid_t pid)
 		return err_sys(errno, "cannot open process %d", pid);
 	// What it took from a connection and did not answer would be lost with it.
 	return process_freeze_at_rest(p->process, monotonic_ns() + FREEZE_NS, PATIENCE_NS,
-				      NULL, &p->rests);
+				      NULL, rests);
 }
 
-struct err *replaced_take(pid_t pid, struct replaced **ret)
+static struct err *take_one(struct replaced *all, pid_t pid)
 {
-	struct replaced *p = calloc(1, sizeof(*p));
+	struct replaced_process *p = calloc(1, sizeof(*p));
+	bool rests = false;
 
 	if (!p)
 		return err_nomem();
 	p->handover.pidfd = -1;
-	struct err *e = take(p, pid);
+	struct err *e = freeze(p, pid, &rests);
+	if (!e)
+		e = vec_push(&all->v, p);
 	if (e) {
-		replaced_free(p);
-		return err_wrap(e, "--replace");
+		release(p);
+		return e;
 	}
-	*ret = p;
+	all->rests &= rests;
+	if (all->v.n > 1)
+		all->v.v[all->v.n - 2]->handover.next = &p->handover;
 	return NULL;
 }
 
-struct err *replaced_end(struct replaced *p)
+// A parent that stands still gets no further children.
+static struct err *take_children(struct replaced *all, pid_t parent)
+{
+	_cleanup_free_ pid_t *kids = NULL;
+	struct os_status s;
+	size_t n = 0;
+	int r = os_children(parent, &kids, &n);
+
+	if (r < 0)
+		return err_sys(r, "cannot list the children of process %d", parent);
+	for (size_t i = 0; i < n; i++)
+		if (os_proc_status(kids[i], 0, &s) >= 0 && s.state != 'Z' && s.state != 'X')
+			TRY(take_one(all, kids[i]));
+	return NULL;
+}
+
+static struct err *take(struct replaced *all, pid_t pid, bool tree)
+{
+	TRY(take_one(all, pid));
+	for (size_t i = 0; tree && i < all->v.n; i++)
+		TRY(take_children(all, all->v.v[i]->handover.pid));
+	return NULL;
+}
+
+struct err *replaced_take(pid_t pid, bool tree, struct replaced **ret)
+{
+	struct replaced *all = calloc(1, sizeof(*all));
+
+	if (!all)
+		return err_nomem();
+	all->rests = true;
+	struct err *e = take(all, pid, tree);
+	if (e) {
+		replaced_free(all);
+		return err_wrap(e, "--replace");
+	}
+	*ret = all;
+	return NULL;
+}
+
+static void wait_for_end(struct replaced_process *p)
 {
 	pid_t pid = p->process->pid;
 
-	if (syscall(SYS_pidfd_send_signal, p->handover.pidfd, SIGKILL, NULL, 0) < 0 &&
-	    errno != ESRCH)
-		return err_sys(errno, "cannot end process %d", pid);
-	p->ended = true;
 	// As their tracer; the first thread goes to its parent then.
 	vec_for_each(t, &p->process->threads)
 		if (t->tid != pid)
@@ -62,6 +113,18 @@ struct err *replaced_end(struct replaced *p)
 		t->state = THREAD_GONE;
 		t->traced = false;
 	}
+}
+
+struct err *replaced_end(struct replaced *all)
+{
+	// Those after the first may have ended; it alone is what can fail, before anything has.
+	vec_for_each(p, &all->v)
+		if (syscall(SYS_pidfd_send_signal, (*p)->handover.pidfd, SIGKILL, NULL,
+			    0) < 0 &&
+		    errno != ESRCH && p == all->v.v)
+			return err_sys(errno, "cannot end process %d", (*p)->handover.pid);
+	vec_for_each(p, &all->v)
+		wait_for_end(*p);
 	return NULL;
 }
 
@@ -79,12 +142,12 @@ bool replaced_wait_id(pid_t id)
 	return true;
 }
 
-void replaced_free(struct replaced *p)
+void replaced_free(struct replaced *all)
 {
-	if (!p)
+	if (!all)
 		return;
-	if (p->handover.pidfd >= 0)
-		close(p->handover.pidfd);
-	process_closep(&p->process);
-	free(p);
+	vec_for_each(p, &all->v)
+		release(*p);
+	vec_free(&all->v);
+	free(all);
 }
