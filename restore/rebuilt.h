@@ -14,7 +14,7 @@ struct replaced_process {
 
 struct replaced {
 	VEC(struct replaced_process *)
-		v; // the one that was named first, parents before their children
+	v; // the one that was named first, parents before their children
 	bool rests;
 };
 
