@@ -104,10 +104,17 @@ static struct err *build_second(struct rebuilt *first,
 
 // The replaced process has ended: from here on one that was built goes on, whatever fails.
 static void take_place(struct rebuilt *first, const struct molt_restore_options *opt,
-		       bool ids_free, struct molt_report *r, struct rebuilt **second)
+		       struct molt_report *r, struct rebuilt **second)
 {
+	bool ids_free;
+	struct err *e = rebuilt_make_visible(first);
+
+	if (e)
+		err_free(report_note(r, "%s", e->message));
+	err_free(e);
+	rebuilt_collect_replaced(first, &ids_free);
 	bool any_ids = !ids_free || opt->pid_any;
-	struct err *e = build_second(first, opt, any_ids, r, second);
+	e = build_second(first, opt, any_ids, r, second);
 
 	if (!e && !ids_free && !opt->pid_any)
 		err_free(report_note(r, "the saved ids are still in use: it has others"));
@@ -116,15 +123,10 @@ static void take_place(struct rebuilt *first, const struct molt_restore_options 
 		err_free(e);
 		e = build_second(first, opt, true, r, second);
 	}
-	if (!e) {
-		rebuilt_abort(first);
-		return;
-	}
-	err_free(report_note(r, "the first build of it goes on: %s", e->message));
-	err_free(e);
-	e = rebuilt_make_visible(first);
+	if (!e)
+		e = rebuilt_supersede(first, *second);
 	if (e)
-		err_free(report_note(r, "%s", e->message));
+		err_free(report_note(r, "the first build of it goes on: %s", e->message));
 	err_free(e);
 }
 
@@ -158,18 +160,17 @@ static struct err *finish(struct rebuilt *b, const struct molt_restore_options *
 {
 	const bool rehearsal = opt->dry_run || opt->program_only;
 	struct rebuilt *second = NULL;
-	bool ids_free;
 	struct err *e = opt->into ? go_on_in_new(b, opt, r) : NULL;
 
 	if (!e && opt->replace && !rehearsal)
-		e = rebuilt_end_replaced(b, &ids_free);
+		e = rebuilt_end_replaced(b);
 	if (e || rehearsal) {
 		copy_notes(b, r);
 		rebuilt_abort(b);
 		return e;
 	}
 	if (opt->replace)
-		take_place(b, opt, ids_free, r, &second);
+		take_place(b, opt, r, &second);
 	copy_notes(b, r);
 	e = let_run(second ? second : b, opt, start, r);
 	rebuilt_free(second);

@@ -183,6 +183,9 @@ struct err *restore_objects(struct restoring *all)
 
 struct err *restoring_start(struct restoring *all)
 {
+	if (all->started)
+		return NULL;
+	all->started = true;
 	return for_each(all, true);
 }
 

@@ -79,6 +79,7 @@ struct restoring {
 	const struct restore_options *opt;
 	const json_t *objects;
 	const struct handover *handover; // NULL: none
+	bool started;			 // restoring_start was called
 	bool again; // processes were made from these objects before, which will not run
 	int *files; // for each of objects["files"], the tool's descriptor, -1: not made yet
 	size_t n_files;

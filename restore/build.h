@@ -70,6 +70,8 @@ struct err *threads_make(struct build *b, bool any) must_check; // all but the f
 // Stops every thread at PTRACE_EVENT_STOP with the registers it was saved with; the area is gone then.
 struct err *threads_settle(struct build *b) must_check;
 struct err *threads_release(struct build *b) must_check;
+// They stand at their saved instructions: should the tool end, they go on and do not end with it.
+void threads_outlive_tool(const struct build *b, bool first);
 // Before it is parked (park.c), while the area is there: it ends with the tool although that does not trace it; and the
 // end of that, when it is traced again.
 struct err *threads_follow_tool(struct build *b) must_check;

@@ -338,16 +338,25 @@ struct err *rebuild_again(struct rebuilt *first, bool pid_any, struct rebuilt **
 	return run(r, ret);
 }
 
-struct err *rebuilt_end_replaced(struct rebuilt *r, bool *ids_free)
+static int kill_replaced(void *arg)
 {
-	TRY(replaced_end(r->replaced));
+	return replaced_kill(arg);
+}
+
+struct err *rebuilt_end_replaced(struct rebuilt *r)
+{
+	return rebuilt_succeed(r, kill_replaced, r->replaced);
+}
+
+void rebuilt_collect_replaced(struct rebuilt *r, bool *ids_free)
+{
+	replaced_collect(r->replaced);
 	r->own.handover = NULL;
 	r->own.again = true;
 	*ids_free = true;
 	vec_for_each(p, &r->builds)
 		vec_for_each(t, &(*p)->threads)
 			*ids_free &= replaced_wait_id(t->saved);
-	return NULL;
 }
 
 struct err *rebuilt_make_visible(struct rebuilt *r)

@@ -20,6 +20,36 @@ size_t rebuilt_processes(const struct rebuilt *r)
 	return r->builds.n;
 }
 
+struct err *rebuilt_succeed(struct rebuilt *r, int (*end)(void *arg), void *arg)
+{
+	// A process ends with the tool as long as one of its threads does.
+	vec_for_each(p, &r->builds)
+		threads_outlive_tool(*p, false);
+	for (size_t i = r->builds.n; i-- > 0;)
+		threads_outlive_tool(r->builds.v[i], true);
+	// In this order nothing comes between the two: those that are killed wake up, and may take our processor.
+	int errnum = end(arg);
+	return errnum < 0 ? err_sys(errnum, "cannot end the process that is replaced")
+			  : NULL;
+}
+
+static int kill_all(void *arg)
+{
+	struct rebuilt *r = arg;
+
+	for (size_t i = r->builds.n; i-- > 0;)
+		if (r->builds.v[i]->remote.pid)
+			kill(r->builds.v[i]->remote.pid, SIGKILL);
+	return 0;
+}
+
+struct err *rebuilt_supersede(struct rebuilt *first, struct rebuilt *second)
+{
+	TRY(rebuilt_succeed(second, kill_all, first));
+	rebuilt_abort(first);
+	return NULL;
+}
+
 struct err *rebuilt_resume(struct rebuilt *r)
 {
 	struct err *e = NULL;
@@ -64,12 +94,7 @@ int rebuilt_take_report(struct rebuilt *r)
 // The first process is the tool's child and is collected here; the others go with their parents.
 void rebuilt_abort(struct rebuilt *r)
 {
-	for (size_t i = r->builds.n; i-- > 0;) {
-		pid_t pid = r->builds.v[i]->remote.pid;
-
-		if (pid)
-			kill(pid, SIGKILL);
-	}
+	kill_all(r);
 	vec_for_each(p, &r->builds)
 		vec_for_each(t, &(*p)->threads)
 			if (t->tid && t->tid != (*p)->remote.pid)

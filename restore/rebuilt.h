@@ -20,10 +20,15 @@ struct replaced {
 
 // replace.c
 struct err *replaced_take(pid_t pid, bool tree, struct replaced **ret) must_check;
-struct err *replaced_end(struct replaced *p) must_check;
+int replaced_kill(const struct replaced *p); // 0 or -errno
+void replaced_collect(struct replaced *p);   // the killed ones
 // Whether the id is free, or becomes free soon.
 bool replaced_wait_id(pid_t id);
 void replaced_free(struct replaced *p); // one that was not ended goes on
+
+// Ends what they take the place of with `end` (0 or -errno). Before it they end with the tool, after it they go on without it.
+struct err *rebuilt_succeed(struct rebuilt *r, int (*end)(void *arg), void *arg)
+	must_check;
 
 struct rebuilt {
 	const struct checkpoint *checkpoint;

@@ -115,17 +115,21 @@ static void wait_for_end(struct replaced_process *p)
 	}
 }
 
-struct err *replaced_end(struct replaced *all)
+int replaced_kill(const struct replaced *all)
 {
 	// Those after the first may have ended; it alone is what can fail, before anything has.
 	vec_for_each(p, &all->v)
 		if (syscall(SYS_pidfd_send_signal, (*p)->handover.pidfd, SIGKILL, NULL,
 			    0) < 0 &&
 		    errno != ESRCH && p == all->v.v)
-			return err_sys(errno, "cannot end process %d", (*p)->handover.pid);
+			return -errno;
+	return 0;
+}
+
+void replaced_collect(struct replaced *all)
+{
 	vec_for_each(p, &all->v)
 		wait_for_end(*p);
-	return NULL;
 }
 
 bool replaced_wait_id(pid_t id)

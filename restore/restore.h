@@ -24,13 +24,17 @@ struct rebuilt;
 // is made; an error leaves nothing behind. The process to be replaced stands still from here on.
 struct err *rebuild(const struct checkpoint *c, const struct rebuild_options *opt,
 		    struct rebuilt **ret) must_check;
-// With --replace the process is rebuilt under any ids first, and the other stands still. Ends that one; whether the saved
-// ids are free then.
-struct err *rebuilt_end_replaced(struct rebuilt *r, bool *ids_free) must_check;
+// With --replace the process is rebuilt under any ids first, and the other stands still. Ends that one: until then the
+// rebuilt one ends should the tool die, from then on it goes on.
+struct err *rebuilt_end_replaced(struct rebuilt *r) must_check;
+// Waits until it is gone; whether the saved ids are free then.
+void rebuilt_collect_replaced(struct rebuilt *r, bool *ids_free);
+// The second one goes on and the first is ended.
+struct err *rebuilt_supersede(struct rebuilt *first, struct rebuilt *second) must_check;
 // The same processes once more, from the same objects; the first ones stay until rebuilt_abort. `first` is freed last.
 struct err *rebuild_again(struct rebuilt *first, bool pid_any, struct rebuilt **ret)
 	must_check;
-// Should they go on after all: what waited for the end of the replaced process.
+// What waited for the end of the replaced process; once.
 struct err *rebuilt_make_visible(struct rebuilt *first) must_check;
 char *const *rebuilt_notes(const struct rebuilt *r, size_t *n); // remarks for the user
 pid_t rebuilt_pid(const struct rebuilt *r);			// of the root

@@ -251,6 +251,16 @@ struct err *threads_settle(struct build *b)
 	return NULL;
 }
 
+void threads_outlive_tool(const struct build *b, bool first)
+{
+	const unsigned long options = trace_options(b) & ~(unsigned long)PTRACE_O_EXITKILL;
+
+	if (first)
+		os_ptrace_setoptions(b->threads.v[0].tid, options);
+	for (size_t i = 1; i < b->threads.n && !first; i++)
+		os_ptrace_setoptions(b->threads.v[i].tid, options);
+}
+
 struct err *threads_release(struct build *b)
 {
 	struct err *e = NULL;
