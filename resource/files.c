@@ -207,18 +207,6 @@ static int read_info(struct file_index *x, int infos, const char *number, char *
 	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : os_read_all(fd, longer, &len);
 }
 
-static struct err *find_name(const struct open_file *f, char *path, size_t size)
-{
-	_cleanup_free_ char *name = NULL;
-
-	if (!S_ISREG(f->st.st_mode) || !f->st.st_nlink || !linked_is_called_deleted(path))
-		return NULL;
-	TRY(linked_name(f->pid, path, f->st.st_dev, f->st.st_ino, &name));
-	if (name)
-		snprintf(path, size, "%s", name);
-	return NULL;
-}
-
 // One pass over what /proc says of a descriptor.
 static struct err *look(struct file_index *x, struct open_file *f, int dir, int infos,
 			char *path, size_t size, char **longer, bool *cloexec)
@@ -232,7 +220,7 @@ static struct err *look(struct file_index *x, struct open_file *f, int dir, int 
 		return err_sys(errno, "cannot look at descriptor %d of process %d", f->fd,
 			       f->pid);
 	path[n] = 0;
-	TRY(find_name(f, path, size));
+	TRY(linked_correct(f->pid, &f->st, path, size));
 	int r = read_info(x, infos, number, longer);
 	if (r < 0)
 		return err_sys(r,

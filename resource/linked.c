@@ -8,10 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
 
+enum { MEM_MAJOR = 1 }; // null, zero, random ...
 static const char DELETED[] = " (deleted)";
 
 bool linked_is_called_deleted(const char *path)
@@ -57,4 +59,31 @@ struct err *linked_name(pid_t pid, const char *path, dev_t dev, ino_t ino, char 
 	struct err *e = search(dir, folder, dev, ino, ret);
 	closedir(dir);
 	return e;
+}
+
+// A node is as good as any other of the same numbers where they mean one thing for ever.
+static void find_node(const struct stat *st, char *path)
+{
+	struct stat now;
+	char *tail = path + strlen(path) - strlen(DELETED);
+
+	*tail = '\0';
+	if (lstat(path, &now) || !S_ISCHR(now.st_mode) || now.st_rdev != st->st_rdev)
+		*tail = DELETED[0];
+}
+
+struct err *linked_correct(pid_t pid, const struct stat *st, char *path, size_t size)
+{
+	_cleanup_free_ char *name = NULL;
+
+	if (!linked_is_called_deleted(path))
+		return NULL;
+	if (S_ISCHR(st->st_mode) && major(st->st_rdev) == MEM_MAJOR)
+		find_node(st, path);
+	if (!S_ISREG(st->st_mode) || !st->st_nlink)
+		return NULL;
+	TRY(linked_name(pid, path, st->st_dev, st->st_ino, &name));
+	if (name)
+		snprintf(path, size, "%s", name);
+	return NULL;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "util/error.h"
@@ -13,3 +14,7 @@
 struct err *linked_name(pid_t pid, const char *path, dev_t dev, ino_t ino, char **ret)
 	must_check;
 bool linked_is_called_deleted(const char *path);
+
+// The same for an open file, also for the node of /dev/null and its like that was made anew: `path` is put right.
+struct err *linked_correct(pid_t pid, const struct stat *st, char *path, size_t size)
+	must_check;
