@@ -38,11 +38,12 @@ static json_t *row_json(const struct fits *f, const struct stored *one)
 	json_t *reason = cmd_json_string(v.reason);
 
 	free(v.reason);
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", one->id,
-			 "path", cmd_json_string(one->path), "time",
-			 stored_json(m, "time"), "trigger", stored_json(m, "trigger"),
-			 "bytes", stored_json(m, "bytes"), "parent",
-			 stored_json(m, "parent"), "fits",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id",
+			 one->id, "path", cmd_json_string(one->path), "name",
+			 stored_json(m, "name"), "program", stored_json(m, "program"),
+			 "time", stored_json(m, "time"), "trigger",
+			 stored_json(m, "trigger"), "bytes", stored_json(m, "bytes"),
+			 "parent", stored_json(m, "parent"), "fits",
 			 v.known ? json_boolean(v.fits) : json_null(), "reason", reason);
 }
 
@@ -53,6 +54,7 @@ static int print_json(const struct verb *verb, const struct fits *f,
 
 	vec_for_each(one, &l->v)
 		json_array_append_new(rows, row_json(f, one));
+	json_object_set_new(o, "verdict", json_string(verdict_of(DONE)));
 	json_object_set_new(o, "checkpoints", rows);
 	return cmd_print_json(o, DONE);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/report.h"
 #include "cmd/text.h"
 #include "cmd/verbs.h"
 #include "include/molt.h"
@@ -144,14 +145,10 @@ static int print_json(const struct verb *verb, const struct molt_report *r)
 	return cmd_print_json(o, (int)r->verdict);
 }
 
-static void print_text(const struct verb *verb, const struct molt_report *r)
+static void print_text(const struct molt_report *r)
 {
 	if (r->verdict != MOLT_DONE) {
-		fprintf(stderr, "molt %s: %s\n", verb->name,
-			r->reason ? shown(r->reason) : "failed");
-		if (r->code)
-			fprintf(stderr, "molt %s: code %s; 'molt explain %s' says more\n",
-				verb->name, r->code, r->code);
+		report_print_failure(r);
 		return;
 	}
 	for (size_t i = 0; i < r->n_notes; i++)
@@ -181,7 +178,7 @@ static void pass_signals_on(pid_t pid)
 }
 
 // As a shell has it: the exit status, or 128 and the signal.
-static int stand_for(const struct verb *verb, struct molt_report *report)
+static int stand_for(struct molt_report *report)
 {
 	const int signalled = 128;
 	siginfo_t si;
@@ -196,7 +193,7 @@ static int stand_for(const struct verb *verb, struct molt_report *report)
 	// Ended by us, because its memory could not be brought?
 	molt_restore_memory(report);
 	if (report->verdict != MOLT_DONE && si.si_code != CLD_EXITED) {
-		print_text(verb, report);
+		print_text(report);
 		return (int)report->verdict;
 	}
 	return si.si_code == CLD_EXITED ? si.si_status : signalled + si.si_status;
@@ -220,12 +217,12 @@ static int run(const struct verb *verb, struct arguments *a)
 	if (a->json)
 		code = print_json(verb, r);
 	else
-		print_text(verb, r);
+		print_text(r);
 	if (a->detach && pid && !a->json)
 		printf("%d\n", pid);
 	fflush(NULL);
 	if (pid && !a->detach)
-		code = stand_for(verb, r);
+		code = stand_for(r);
 	molt_report_free(r);
 	return code;
 }

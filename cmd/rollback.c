@@ -75,7 +75,7 @@ static int print(const struct verb *verb, bool json, const struct molt_report *r
 		return (int)r->verdict;
 	}
 	for (size_t i = 0; i < r->n_notes; i++)
-		printf("note: %s\n", r->notes[i]);
+		printf("note: %s\n", shown(r->notes[i]));
 	if (r->verdict == MOLT_DONE) {
 		print_done(r);
 		return DONE;
