@@ -4,6 +4,7 @@
 #pragma once
 
 #include <asm/ioctl.h>
+#include <linux/userfaultfd.h>
 #include <stdint.h>
 
 // Linux 6.7, include/uapi/linux/userfaultfd.h
@@ -57,3 +58,11 @@ struct uapi_sud_config {
 // Linux 6.5 and 6.16, include/uapi/asm-generic/socket.h
 #define UAPI_SO_PASSPIDFD 76
 #define UAPI_SO_PASSRIGHTS 83
+
+struct uapi_uffdio_poison { // 6.6
+	struct uffdio_range range;
+	uint64_t mode;
+	int64_t updated;
+};
+
+#define UAPI_UFFDIO_POISON _IOWR(UFFDIO, 0x08, struct uapi_uffdio_poison)

@@ -40,6 +40,7 @@ static void close_others(const struct filler *f)
 	unsigned from = STDERR_FILENO + 1;
 	struct err *e = vec_push(&keep, f->report);
 
+	e = err_first(e, vec_push(&keep, f->begun));
 	vec_for_each(s, &f->spaces->v) {
 		e = err_first(e, vec_push(&keep, s->uffd));
 		e = err_first(e, vec_push(&keep, s->pidfd));
@@ -75,8 +76,12 @@ static void run(struct filler *f)
 	signal(SIGPIPE, SIG_IGN);
 	setsid();
 	prctl(PR_SET_NAME, "molt-filler");
+	// Until the end of `begun` is closed, here and in the standby, the tool waits.
 	close_others(f);
-	struct err *e = filler_serve(f);
+	struct err *e = standby_start(f);
+	close(take_fd(&f->begun));
+	if (!e)
+		e = filler_serve(f);
 	if (e) {
 		standby_end_all(f);
 		openlog("molt", LOG_PID, LOG_DAEMON);
@@ -112,7 +117,8 @@ struct err *filler_start(struct filler_spaces *spaces, int *report)
 	copy = pair[1];
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_sys(errno, "cannot make a pipe");
-	struct filler f = {.spaces = spaces, .report = ends[1], .standby = -1};
+	struct filler f = {
+		.spaces = spaces, .report = ends[1], .begun = copy, .standby = -1};
 	pid_t pid = fork();
 	if (!pid) {
 		pid = fork();

@@ -9,7 +9,8 @@ enum { CACHED = 4 };
 
 struct filler {
 	struct filler_spaces *spaces;
-	int report;  // where the line goes
+	int report; // where the line goes
+	int begun; // closed once nothing of the tool's is open here and the standby is there
 	int standby; // to the process that ends the others when this one is gone
 	pid_t standby_pid;
 	struct cached_block {

@@ -198,7 +198,6 @@ struct err *filler_serve(struct filler *f)
 	struct pending_run piece;
 	size_t index;
 
-	TRY(standby_start(f));
 	while (next_piece(f, &index, &piece)) {
 		TRY(serve_all(f));
 		TRY(standby_look(f));

@@ -2,21 +2,25 @@
 // The standby of the filler: it holds what the filler holds, and ends the rebuilt processes when the filler is gone before
 // its work is done. Without it the kernel would give them zeros then.
 #include <errno.h>
+#include <linux/userfaultfd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "os/pids.h"
+#include "os/uapi.h"
 #include "process/wait.h"
 #include "restore/filler_impl.h"
 #include "util/cleanup.h"
 
-enum { ALL_DONE = 'd', HOLD = 'h', DEPTH = 64 };
+enum { ALL_DONE = 'd', HOLD = 'h', DEPTH = 64, PAGE = 4096 };
 
 // Children made meanwhile have the same holes.
 static void end_children(pid_t pid, int depth)
@@ -71,11 +75,66 @@ static ssize_t receive(int from, char *what, int *fd)
 	return n;
 }
 
+// Whether the memory is still somebody's. Nothing is ever mapped at this address.
+static bool lives(int uffd)
+{
+	struct uffdio_zeropage z = {.range = {PAGE, PAGE}};
+
+	return !ioctl(uffd, UFFDIO_ZEROPAGE, &z) || errno != ESRCH;
+}
+
+// Whoever touches the page gets SIGBUS; where the kernel cannot do that he waits.
+static void poison(int uffd, taddr_t addr)
+{
+	struct uapi_uffdio_poison p = {.range = {addr - addr % PAGE, PAGE}};
+
+	ioctl(uffd, UAPI_UFFDIO_POISON, &p);
+}
+
+static void meet(struct filler *f, size_t index)
+{
+	struct filler_space child = {.pidfd = -1};
+	struct uffd_msg m;
+
+	while (read(f->spaces->v.v[index].uffd, &m, sizeof(m)) == sizeof(m)) {
+		if (m.event == UFFD_EVENT_PAGEFAULT)
+			poison(f->spaces->v.v[index].uffd, m.arg.pagefault.address);
+		if (m.event != UFFD_EVENT_FORK)
+			continue;
+		child.uffd = (int)m.arg.fork.ufd;
+		err_free(vec_push(&f->spaces->v, child));
+	}
+}
+
+// Children whose parents ended before are found by nothing but their page faults: nobody takes what never came for zeros.
+static void guard(struct filler *f)
+{
+	const struct timespec nap = {0, 20000000};
+
+	for (bool any = true; any; nanosleep(&nap, NULL)) {
+		any = false;
+		for (size_t i = 0; i < f->spaces->v.n; i++) {
+			struct filler_space *s = &f->spaces->v.v[i];
+
+			if (s->uffd >= 0 && !lives(s->uffd)) {
+				close(s->uffd);
+				s->uffd = -1;
+			}
+			if (s->uffd < 0)
+				continue;
+			any = true;
+			meet(f, i);
+		}
+	}
+}
+
 static void stand_by(struct filler *f, int from)
 {
 	struct filler_space child = {.pidfd = -1};
 	char what;
 
+	if (f->begun >= 0)
+		close(take_fd(&f->begun));
 	prctl(PR_SET_NAME, "molt-standby");
 	setsid();
 	for (;;) {
@@ -94,6 +153,7 @@ static void stand_by(struct filler *f, int from)
 		       "memory is gone",
 		       f->spaces->v.v[0].pid);
 		dprintf(f->report, "failed the process that brings it was ended\n");
+		guard(f);
 		break;
 	}
 	for (;;)
