@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/report.h"
 #include "cmd/text.h"
@@ -227,6 +228,14 @@ static int run(const struct verb *verb, struct arguments *a)
 	return code;
 }
 
+static struct err *check_into(const char *into)
+{
+	if (!into || !access(into, R_OK))
+		return NULL;
+	return err_with(err_new(ERR_USAGE, "cannot read %s: %s", into, strerror(errno)),
+			NULL, into);
+}
+
 static int run_restore(const struct verb *verb, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -261,6 +270,9 @@ static int run_restore(const struct verb *verb, int argc, char **argv)
 	}
 	if (argc - optind > 1)
 		return cmd_usage(verb, "'%s' is one argument too many", argv[argc - 1]);
+	struct err *unreadable = check_into(a.opt.into);
+	if (unreadable)
+		return cmd_fail(verb, unreadable, a.json);
 	a.checkpoint = argv[optind];
 	a.update.keep_old = a.keep_old.v;
 	a.update.n_keep_old = a.keep_old.n;

@@ -301,7 +301,11 @@ struct err *rebuild(const struct checkpoint *c, const struct rebuild_options *op
 	if (opt->replace) {
 		struct err *e = replaced_take(opt->replace, c->cores.n > 1, &r->replaced);
 
+		if (!e)
+			e = replaced_check(r->replaced, c->manifest);
 		if (e) {
+			if (r->replaced)
+				replaced_free(r->replaced);
 			free(r);
 			return e;
 		}

@@ -20,6 +20,8 @@ struct replaced {
 
 // replace.c
 struct err *replaced_take(pid_t pid, bool tree, struct replaced **ret) must_check;
+// A slip of the pid must not end another program: the name or the program's file name is that of the checkpoint.
+struct err *replaced_check(const struct replaced *p, const json_t *manifest) must_check;
 int replaced_kill(const struct replaced *p); // 0 or -errno
 void replaced_collect(struct replaced *p);   // the killed ones
 // Whether the id is free, or becomes free soon.

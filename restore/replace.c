@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // A living process, or tree, whose place the rebuilt one takes; it stands still while its descriptors are handed over.
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,6 +14,7 @@
 #include "process/process.h"
 #include "process/rest.h"
 #include "process/wait.h"
+#include "resource/json.h"
 #include "restore/rebuilt.h"
 #include "util/cleanup.h"
 
@@ -98,6 +101,22 @@ struct err *replaced_take(pid_t pid, bool tree, struct replaced **ret)
 	}
 	*ret = all;
 	return NULL;
+}
+
+struct err *replaced_check(const struct replaced *all, const json_t *manifest)
+{
+	const struct process *p = all->v.v[0]->process;
+	_cleanup_free_ char *program = NULL, *comm = NULL;
+
+	TRY(json_get_text(manifest, "program", PATH_MAX, &program));
+	TRY(json_get_text(manifest, "comm", sizeof(p->comm), &comm));
+	if (!strcmp(comm, p->comm) ||
+	    (p->exe && !strcmp(basename(program), basename(p->exe))))
+		return NULL;
+	return err_refuse(
+		"replace-other", p->exe,
+		"--replace: process %d is %s (%s), the checkpoint is of %s (%s)", p->pid,
+		p->comm, p->exe ? p->exe : "?", comm, program);
 }
 
 static void wait_for_end(struct replaced_process *p)

@@ -402,6 +402,13 @@ static const struct code_text table[] = {
 	 "same start of the same program. A process "
 	 "that was started again, or restored, is another one.",
 	 "'molt restore --replace PID' puts the saved process in its place."},
+	{"replace-other", "the process to be replaced runs another program",
+	 "--replace ends a living process. Neither its name nor the name of its "
+	 "program's "
+	 "file is that of the saved one, so the pid is most likely a slip. It goes on.",
+	 "Give the pid of a process of the same program; or end that process yourself, "
+	 "and "
+	 "restore without --replace."},
 	{"generation-differs",
 	 "the process was updated, or reverted, since the checkpoint was made",
 	 "The images of an update and molt's record of them are in the memory that a "
