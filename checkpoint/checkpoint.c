@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "checkpoint/family.h"
 #include "checkpoint/precopy.h"
@@ -11,6 +12,7 @@
 #include "image/compress.h"
 #include "image/json.h"
 #include "os/boot.h"
+#include "os/proc.h"
 #include "process/area.h"
 #include "resource/json.h"
 #include "util/cleanup.h"
@@ -284,14 +286,63 @@ static struct err *name_store(const struct run *r, struct err *e)
 	return e;
 }
 
+struct program { // of which nothing is the same after an exec
+	char *auxv;
+	size_t len;
+};
+
+static void program_deinit(struct program *p)
+{
+	free(p->auxv);
+}
+
+static void program_read(pid_t pid, struct program *ret)
+{
+	if (os_proc_read(pid, 0, "auxv", &ret->auxv, &ret->len) < 0)
+		*ret = (struct program){0};
+}
+
+static bool runs_another(pid_t pid, const struct program *before)
+{
+	_cleanup_(program_deinit) struct program now = {0};
+
+	program_read(pid, &now);
+	return now.len &&
+	       (now.len != before->len || memcmp(now.auxv, before->auxv, now.len) != 0);
+}
+
+// A process that runs another program now may fail anywhere, with reasons that say nothing.
+static struct err *name_exec(pid_t pid, const struct program *before, struct err *e)
+{
+	const struct timespec nap = {0, 1000000};
+	const int naps = 20; // its threads end a moment before
+
+	if (!e || !before->len || (e->code && !strcmp(e->code, "program-replaced")))
+		return e;
+	for (int i = 0; !runs_another(pid, before); i++) {
+		if (e->kind != ERR_LOST || i == naps)
+			return e;
+		nanosleep(&nap, NULL);
+	}
+	struct err *better = err_refuse("program-replaced", NULL,
+					"process %d started another program (exec) "
+					"meanwhile: %s",
+					pid, e->message);
+	err_free(e);
+	return better;
+}
+
 struct err *checkpoint_take(pid_t pid, const struct checkpoint_options *opt,
 			    struct checkpoint_result *ret)
 {
 	_cleanup_(run_deinit) struct run r = {
 		.root = pid, .opt = opt, .ret = ret, .start = monotonic_ns()};
 
+	_cleanup_(program_deinit) struct program before = {0};
+
 	*ret = (struct checkpoint_result){.pid = pid};
+	program_read(pid, &before);
 	struct err *e = take(&r);
 	describe(&r);
-	return name_store(&r, e);
+	return name_store(&r, name_exec(pid, &before, e));
 }
