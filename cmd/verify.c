@@ -43,6 +43,8 @@ static void add(struct results *r, const char *which, struct err *e)
 	else if (!r->json)
 		fprintf(stderr, "molt: %s%s%s%s\n", shown(e->message),
 			e->code ? " [" : "", e->code ? e->code : "", e->code ? "]" : "");
+	if (!r->json && e && e->code)
+		fprintf(stderr, "molt: 'molt explain %s' says what to do\n", e->code);
 	json_array_append_new(r->rows,
 			      json_pack("{s:o, s:b, s:o, s:o, s:o}", "id",
 					cmd_json_string(which), "good", !e, "code",

@@ -109,6 +109,8 @@ static bool place_channels(const struct channel_place *v, size_t n)
 	int above = v[n - 1].number + 1;
 	struct rlimit now;
 
+	for (size_t i = 0; i < n; i++)
+		above = above > v[i].fd ? above : v[i].fd + 1;
 	if (getrlimit(RLIMIT_NOFILE, &now) < 0)
 		return false;
 	if (now.rlim_cur <= (rlim_t)above + n) {
