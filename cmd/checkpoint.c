@@ -36,17 +36,6 @@ static void arguments_deinit(struct arguments *a)
 	vec_free(&a->skip);
 }
 
-static void say(void *arg, const char *text)
-{
-	progress_say(&((struct arguments *)arg)->progress, "%s", text);
-}
-
-static bool interrupted(void *arg)
-{
-	(void)arg;
-	return signals_came();
-}
-
 static struct err *take_after(struct arguments *a, enum molt_after after)
 {
 	if (a->opt.after != MOLT_GO_ON && a->opt.after != after)
@@ -95,17 +84,9 @@ static struct err *parse_option(struct arguments *a, int o)
 
 static json_t *report_json(const struct verb *verb, const struct molt_report *r)
 {
-	json_t *o = cmd_json(verb), *notes = json_array();
+	json_t *o = cmd_json(verb);
 
-	for (size_t i = 0; i < r->n_notes; i++)
-		json_array_append_new(notes, cmd_json_string(r->notes[i]));
-	json_object_set_new(o, "verdict", json_string(verdict_of((int)r->verdict)));
-	json_object_set_new(o, "code", cmd_json_string(r->code));
-	json_object_set_new(o, "reason", cmd_json_string(r->reason));
-	json_object_set_new(o, "object", cmd_json_string(r->object));
-	json_object_set_new(o, "pid", json_integer(r->pid));
-	json_object_set_new(o, "comm", cmd_json_string(r->comm));
-	json_object_set_new(o, "generation", json_integer(r->generation));
+	report_members(o, r);
 	json_object_set_new(o, "id", cmd_json_string(r->checkpoint_id));
 	json_object_set_new(o, "path", cmd_json_string(r->checkpoint_path));
 	json_object_set_new(o, "bytes", json_integer((json_int_t)r->bytes));
@@ -113,8 +94,6 @@ static json_t *report_json(const struct verb *verb, const struct molt_report *r)
 	json_object_set_new(o, "threads", json_integer(r->threads));
 	json_object_set_new(o, "stop_us", json_real(r->stop_us));
 	json_object_set_new(o, "stop2_us", json_real(r->stop2_us));
-	json_object_set_new(o, "total_ms", json_real(r->total_ms));
-	json_object_set_new(o, "notes", notes);
 	return o;
 }
 
@@ -132,27 +111,22 @@ static void print_done(const struct molt_report *r)
 
 static int print(const struct verb *verb, bool json, const struct molt_report *r)
 {
-	if (json) {
-		// What was saved stays saved when there is no memory to tell of it.
-		cmd_print_json(report_json(verb, r), (int)r->verdict);
-		return (int)r->verdict;
-	}
-	for (size_t i = 0; i < r->n_notes; i++)
-		printf("note: %s\n", shown(r->notes[i]));
-	if (r->verdict == MOLT_DONE) {
-		print_done(r);
-		return DONE;
-	}
-	return report_print_failure(r);
+	if (json)
+		return report_print_json(verb, report_json(verb, r), (int)r->verdict);
+	report_print_notes(stdout, r);
+	if (r->verdict != MOLT_DONE)
+		return report_print_failure(r);
+	print_done(r);
+	return DONE;
 }
 
 static int run(const struct verb *verb, struct arguments *a, pid_t pid)
 {
 	a->opt.skip = a->skip.v;
 	a->opt.n_skip = a->skip.n;
-	a->opt.progress = say;
-	a->opt.interrupted = interrupted;
-	a->opt.arg = a;
+	a->opt.progress = progress_text;
+	a->opt.interrupted = signals_interrupted;
+	a->opt.arg = &a->progress;
 	signals_catch();
 	progress_begin(&a->progress, a->verbose);
 	struct molt_report *r = molt_checkpoint(pid, &a->opt);

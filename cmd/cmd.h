@@ -80,6 +80,8 @@ int cmd_print_json(json_t *object, int code);
 
 // --debug: what is not there would only be noticed as debug information that is missing.
 struct err *check_debug(const char *path) must_check;
+// A file that the user named.
+struct err *check_readable(const char *path) must_check;
 
 // A pid as the user wrote it; a usage error otherwise.
 struct err *parse_pid(const char *text, int *ret) must_check;
@@ -98,6 +100,8 @@ struct progress {
 };
 void progress_begin(struct progress *p, bool verbose);
 void progress_say(struct progress *p, const char *fmt, ...) printf_like(2, 3);
+// The same for the library, whose texts may have names from outside.
+void progress_text(void *progress, const char *text);
 void progress_end(struct progress *p); // clears the line
 
 // The candidate nearest to `word` by edit distance, NULL when none is near. name(i) gives

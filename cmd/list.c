@@ -154,10 +154,8 @@ static int run_list(const struct verb *verb, int argc, char **argv)
 		return cmd_usage(verb, "it takes no argument");
 	if (fits.debug_dir)
 		e = check_debug(fits.debug_dir);
-	if (!e && fits.into && access(fits.into, R_OK) < 0)
-		e = err_with(err_new(ERR_USAGE, "cannot read %s: %s", fits.into,
-				     strerror(errno)),
-			     NULL, fits.into);
+	if (!e && fits.into)
+		e = check_readable(fits.into);
 	if (!e && changed)
 		e = fits_read_changed(&fits, changed);
 	if (e)

@@ -29,6 +29,14 @@ struct err *check_debug(const char *path)
 				  : NULL;
 }
 
+struct err *check_readable(const char *path)
+{
+	return access(path, R_OK) ? err_with(err_new(ERR_USAGE, "cannot read %s: %s",
+						     path, strerror(errno)),
+					     NULL, path)
+				  : NULL;
+}
+
 struct err *parse_generation(const char *text, int *ret)
 {
 	char *end;

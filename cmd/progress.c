@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/text.h"
 
 static const uint64_t quiet_ns = 1000000000; // a job shorter than this shows no line
 
@@ -49,4 +50,9 @@ void progress_end(struct progress *p)
 	if (p->shown)
 		fputs("\r\033[K", stderr);
 	p->shown = false;
+}
+
+void progress_text(void *progress, const char *text)
+{
+	progress_say(progress, "%s", shown(text));
 }

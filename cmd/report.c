@@ -8,8 +8,7 @@
 #include "cmd/text.h"
 #include "util/vec.h"
 
-// What was done stays done when there is no memory to tell of it.
-static int print_kept(const struct verb *verb, json_t *o, int code)
+int report_print_json(const struct verb *verb, json_t *o, int code)
 {
 	int printed = cmd_print_json(o, code);
 
@@ -24,7 +23,7 @@ static json_t *functions_json(const struct molt_functions *f)
 			 (json_int_t)f->added, "removed", (json_int_t)f->removed);
 }
 
-static json_t *report_json(const struct molt_report *r, json_t *o)
+void report_members(json_t *o, const struct molt_report *r)
 {
 	json_t *notes = json_array();
 
@@ -37,6 +36,13 @@ static json_t *report_json(const struct molt_report *r, json_t *o)
 	json_object_set_new(o, "pid", json_integer(r->pid));
 	json_object_set_new(o, "comm", cmd_json_string(r->comm));
 	json_object_set_new(o, "generation", json_integer(r->generation));
+	json_object_set_new(o, "total_ms", json_real(r->total_ms));
+	json_object_set_new(o, "notes", notes);
+}
+
+static json_t *report_json(const struct molt_report *r, json_t *o)
+{
+	report_members(o, r);
 	json_object_set_new(o, "already", json_boolean(r->already));
 	json_object_set_new(o, "old_build_id", json_string(r->old_build_id));
 	json_object_set_new(o, "new_build_id", json_string(r->new_build_id));
@@ -48,9 +54,7 @@ static json_t *report_json(const struct molt_report *r, json_t *o)
 				      "judge", r->judge_us, "commit", r->commit_us,
 				      "thaw", r->thaw_us));
 	json_object_set_new(o, "stop2_us", json_real(r->stop2_us));
-	json_object_set_new(o, "total_ms", json_real(r->total_ms));
 	json_object_set_new(o, "attempts", json_integer(r->attempts));
-	json_object_set_new(o, "notes", notes);
 	return o;
 }
 
@@ -69,7 +73,7 @@ static int print_json(const struct verb *verb, bool tree, const struct molt_repo
 
 	if (tree)
 		json_object_set_new(o, "processes", processes_json(r));
-	return print_kept(verb, o, (int)r->verdict);
+	return report_print_json(verb, o, (int)r->verdict);
 }
 
 static size_t changed(const struct molt_functions *f)
@@ -120,6 +124,12 @@ int report_print_failure(const struct molt_report *r)
 	return (int)r->verdict;
 }
 
+void report_print_notes(FILE *to, const struct molt_report *r)
+{
+	for (size_t i = 0; i < r->n_notes; i++)
+		fprintf(to, "note: %s\n", shown(r->notes[i]));
+}
+
 static bool has_note(const struct molt_report *r, const char *text)
 {
 	for (size_t i = 0; i < r->n_notes; i++)
@@ -137,10 +147,9 @@ static bool told_before(const struct molt_report *r, size_t process, const char 
 }
 
 // What concerns the program is in each process's notes.
-static void print_notes(const struct molt_report *r)
+static void print_all_notes(const struct molt_report *r)
 {
-	for (size_t i = 0; i < r->n_notes; i++)
-		printf("note: %s\n", shown(r->notes[i]));
+	report_print_notes(stdout, r);
 	for (size_t p = 0; p < r->n_processes; p++) {
 		const struct molt_report *one = r->processes[p];
 
@@ -155,7 +164,7 @@ int report_print(const struct verb *verb, bool json, bool tree,
 {
 	if (json)
 		return print_json(verb, tree, r);
-	print_notes(r);
+	print_all_notes(r);
 	if (r->verdict != MOLT_DONE)
 		return report_print_failure(r);
 	for (size_t i = 0; i < r->n_processes; i++)
@@ -207,7 +216,7 @@ static int print_all_json(const struct verb *verb, bool tree,
 	}
 	json_object_set_new(o, "verdict", json_string(verdict_of(code)));
 	json_object_set_new(o, "processes", list);
-	return print_kept(verb, o, code);
+	return report_print_json(verb, o, code);
 }
 
 int reports_print(const struct verb *verb, bool json, bool tree,

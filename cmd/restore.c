@@ -46,11 +46,6 @@ static void arguments_deinit(struct arguments *a)
 	vec_free(&a->keep_old);
 }
 
-static void say(void *arg, const char *text)
-{
-	progress_say(arg, "%s", text);
-}
-
 static struct err *parse_files(const char *text, enum molt_files *ret)
 {
 	static const char *const words[] = {
@@ -126,24 +121,16 @@ static struct err *parse_option(struct arguments *a, int o)
 
 static int print_json(const struct verb *verb, const struct molt_report *r)
 {
-	json_t *o = cmd_json(verb), *notes = json_array();
+	json_t *o = cmd_json(verb);
 
-	json_object_set_new(o, "verdict", json_string(verdict_of((int)r->verdict)));
-	json_object_set_new(o, "code", cmd_json_string(r->code));
-	json_object_set_new(o, "reason", cmd_json_string(r->reason));
-	json_object_set_new(o, "object", cmd_json_string(r->object));
-	json_object_set_new(o, "pid", r->pid ? json_integer(r->pid) : json_null());
-	json_object_set_new(o, "comm", cmd_json_string(r->comm));
-	json_object_set_new(o, "generation", json_integer(r->generation));
+	report_members(o, r);
+	if (!r->pid)
+		json_object_set_new(o, "pid", json_null());
 	json_object_set_new(o, "running_ms",
 			    r->running_ms > 0 ? json_real(r->running_ms) : json_null());
 	json_object_set_new(o, "resident_ms",
 			    r->resident_ms >= 0 ? json_real(r->resident_ms) : json_null());
-	json_object_set_new(o, "total_ms", json_real(r->total_ms));
-	for (size_t i = 0; i < r->n_notes; i++)
-		json_array_append_new(notes, cmd_json_string(r->notes[i]));
-	json_object_set_new(o, "notes", notes);
-	return cmd_print_json(o, (int)r->verdict);
+	return report_print_json(verb, o, (int)r->verdict);
 }
 
 static void print_text(const struct molt_report *r)
@@ -152,8 +139,7 @@ static void print_text(const struct molt_report *r)
 		report_print_failure(r);
 		return;
 	}
-	for (size_t i = 0; i < r->n_notes; i++)
-		fprintf(stderr, "note: %s\n", shown(r->notes[i]));
+	report_print_notes(stderr, r);
 }
 
 static volatile sig_atomic_t child; // that signals are passed on to
@@ -204,7 +190,7 @@ static int run(const struct verb *verb, struct arguments *a)
 {
 	struct progress progress;
 
-	a->opt.progress = say;
+	a->opt.progress = progress_text;
 	a->opt.arg = &progress;
 	progress_begin(&progress, a->verbose);
 	struct molt_report *r = molt_restore(a->checkpoint, &a->opt);
@@ -219,6 +205,8 @@ static int run(const struct verb *verb, struct arguments *a)
 		code = print_json(verb, r);
 	else
 		print_text(r);
+	if (a->opt.dry_run && code == DONE && !a->json)
+		puts("it can be restored");
 	if (a->detach && pid && !a->json)
 		printf("%d\n", pid);
 	fflush(NULL);
@@ -226,14 +214,6 @@ static int run(const struct verb *verb, struct arguments *a)
 		code = stand_for(r);
 	molt_report_free(r);
 	return code;
-}
-
-static struct err *check_into(const char *into)
-{
-	if (!into || !access(into, R_OK))
-		return NULL;
-	return err_with(err_new(ERR_USAGE, "cannot read %s: %s", into, strerror(errno)),
-			NULL, into);
 }
 
 static int run_restore(const struct verb *verb, int argc, char **argv)
@@ -270,7 +250,7 @@ static int run_restore(const struct verb *verb, int argc, char **argv)
 	}
 	if (argc - optind > 1)
 		return cmd_usage(verb, "'%s' is one argument too many", argv[argc - 1]);
-	struct err *unreadable = check_into(a.opt.into);
+	struct err *unreadable = a.opt.into ? check_readable(a.opt.into) : NULL;
 	if (unreadable)
 		return cmd_fail(verb, unreadable, a.json);
 	a.checkpoint = argv[optind];

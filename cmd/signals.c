@@ -65,3 +65,9 @@ void signals_pass_on(void)
 	signal(sig, SIG_DFL);
 	raise(sig);
 }
+
+bool signals_interrupted(void *unused)
+{
+	(void)unused;
+	return signals_came();
+}

@@ -13,5 +13,6 @@ void signals_standard(void);
 // unless they were ignored; SIGPIPE is ignored; a terminal cannot stop molt.
 void signals_catch(void);
 bool signals_came(void);
+bool signals_interrupted(void *unused); // the same, as the library asks
 // Ends by the signal that came, as the parent would see it without signals_catch. Returns when there was none.
 void signals_pass_on(void);

@@ -62,17 +62,6 @@ static void arguments_deinit(struct arguments *a)
 	targets_deinit(&a->targets);
 }
 
-static void say(void *arg, const char *text)
-{
-	progress_say(arg, "%s", shown(text));
-}
-
-static bool interrupted(void *arg)
-{
-	(void)arg;
-	return signals_came();
-}
-
 // "OLD=NEW"
 static struct err *parse_module(struct arguments *a, const char *text)
 {
@@ -234,8 +223,8 @@ static int run(const struct verb *verb, struct arguments *a)
 	a->opt.n_keep_old = a->keep_old.n;
 	a->opt.modules = a->modules.v;
 	a->opt.n_modules = a->modules.n;
-	a->opt.progress = say;
-	a->opt.interrupted = interrupted;
+	a->opt.progress = progress_text;
+	a->opt.interrupted = signals_interrupted;
 	if (verb->acts)
 		signals_catch();
 	if (!targets_one(&a->targets))
